@@ -1,0 +1,27 @@
+"""Assembles the folder of a model repo: weights, configuration, code and tokenizer, loadable by plain transformers."""
+
+import json
+import shutil
+from pathlib import Path
+
+
+def save_model_repo(model, tokenizer, folder: str | Path) -> Path:
+    """Writes a complete model repo; a folder that is there already is replaced once the new one is whole.
+
+    Args:
+        model: a `ClinXForTokenClassification`; its code is written beside its weights.
+        tokenizer: its fast tokenizer.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    config_file = partial / "tokenizer_config.json"
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":  # a name that transformers 4 does not know
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        config_file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    return partial.rename(folder)

@@ -1,0 +1,93 @@
+"""The configuration of a CLIN-X model: an encoder, the entity types, and how text becomes windows and labels."""
+
+from transformers import AutoConfig, PretrainedConfig
+
+
+FORMAT_VERSION = 1
+CHOICES = {
+    "head": ("crf", "linear"),
+    "scheme": ("BIOSE", "BIO"),
+    "unit": ("subword", "word"),
+    "segmentation": ("packed", "sentence"),
+}
+AUTO_MAP = {
+    "AutoConfig": "configuration_clinx.ClinXConfig",
+    "AutoModel": "modeling_clinx.ClinXModel",
+    "AutoModelForTokenClassification": "modeling_clinx.ClinXForTokenClassification",
+}
+
+
+def _custom_pipelines() -> dict:
+    """`pipeline()` replaces the class names in place by classes, so each configuration needs its own."""
+    entry = {"impl": "pipeline_clinx.ClinXPipeline", "pt": ["AutoModelForTokenClassification"], "type": "text"}
+    return {task: {**entry, "pt": list(entry["pt"])} for task in ("ner", "token-classification")}
+
+
+class ClinXConfig(PretrainedConfig):
+    """Configuration of a CLIN-X token classifier (Lange et al. 2022, section 3).
+
+    Args:
+        encoder: configuration of the encoder (a `PretrainedConfig`, or a dict with its `model_type`).
+        entity_types: names of the entity types; `id2label` is derived: `O`, then `B-X`, `I-X` for each type X.
+        head: `crf`, or `linear`: the same chain without transitions and constraints.
+        scheme: the labels inside of the model, `BIOSE` or `BIO`. Outside it is always BIO.
+        unit: what a label stands on: every `subword`, or the first subword of every `word`.
+        segmentation: `packed` (a window's core holds as many whole sentences as fit) or `sentence` (one each).
+        context_size: subwords of document context on each side of a window's core; at most a quarter of the window.
+        window_length: the longest window in subwords, special tokens included.
+        dropout: dropout probability before the classifier.
+        special_ids: ids of the tokenizer's special tokens, which never carry a label.
+        format_version: the version of this format that wrote the configuration.
+
+    Raises:
+        ValueError: an unknown choice, a duplicate entity type, a size out of range, or a newer format.
+    """
+
+    model_type = "clinx"
+    sub_configs = {"encoder": AutoConfig}
+    keys_to_ignore_at_inference = ["emissions"]
+
+    def __init__(
+        self,
+        encoder=None,
+        entity_types=(),
+        head="crf",
+        scheme="BIOSE",
+        unit="subword",
+        segmentation="packed",
+        context_size=100,
+        window_length=512,
+        dropout=0.1,
+        special_ids=(),
+        format_version=FORMAT_VERSION,
+        **kwargs,
+    ):
+        if format_version > FORMAT_VERSION:
+            raise ValueError(
+                f"this model was saved in CLIN-X format {format_version}, but the code at hand knows formats up to "
+                f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
+            )
+        for name, value in (("head", head), ("scheme", scheme), ("unit", unit), ("segmentation", segmentation)):
+            if value not in CHOICES[name]:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}")
+        if len(set(entity_types)) < len(entity_types):
+            raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
+        if context_size < 0 or window_length < 8:
+            raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
+        if isinstance(encoder, dict):
+            encoder = AutoConfig.for_model(**encoder)
+        self.encoder = encoder
+        self.entity_types = list(entity_types)
+        self.head, self.scheme, self.unit, self.segmentation = head, scheme, unit, segmentation
+        self.context_size, self.window_length, self.dropout = context_size, window_length, dropout
+        self.special_ids = list(special_ids)
+        self.format_version = format_version
+        for derived in ("id2label", "label2id", "num_labels"):
+            kwargs.pop(derived, None)
+        labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
+        kwargs = {"auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines(), **kwargs}
+        super().__init__(id2label=dict(enumerate(labels)), label2id={x: i for i, x in enumerate(labels)}, **kwargs)
+
+    def to_dict(self):
+        """A saved configuration names the code that is saved beside it, whatever repo this one was loaded from."""
+        return {**super().to_dict(), "auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines()}

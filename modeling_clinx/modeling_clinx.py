@@ -1,0 +1,177 @@
+"""The CLIN-X token classifier: any encoder, one linear layer, one CRF."""
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration_clinx import ClinXConfig
+from .crf_clinx import ClinXCRF
+
+
+if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
+    from .labels_clinx import TagSet  # noqa: F401
+    from .pipeline_clinx import ClinXPipeline  # noqa: F401
+    from .prediction_clinx import DocumentPredictor  # noqa: F401
+    from .windows_clinx import Window  # noqa: F401
+
+
+@dataclass
+class ClinXOutput(ModelOutput):
+    """What `ClinXForTokenClassification` returns.
+
+    Attributes:
+        loss: scalar, with labels only: negative log-likelihood, the mean over labelled subwords.
+        logits: (B, T, 1 + 2 types) log-probabilities of the BIO labels, without gradient; `O` off the chain.
+        emissions: (B, T, K) float32 scores in the CRF's tag space.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    emissions: torch.Tensor | None = None
+
+
+def _without_pooler(config) -> dict:
+    """`add_pooling_layer=False` for the encoders that know it: a pooler would never be trained."""
+    model_class = AutoModel._model_mapping[type(config)]
+    model_class = model_class[0] if isinstance(model_class, (tuple, list)) else model_class
+    known = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    return {"add_pooling_layer": False} if known else {}
+
+
+class ClinXPreTrainedModel(PreTrainedModel):
+    config_class = ClinXConfig
+    base_model_prefix = "encoder"
+    supports_gradient_checkpointing = True
+    _no_split_modules = []
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flash_attn_2 = True
+    _supports_flex_attn = True
+
+    def __init__(self, config: ClinXConfig):
+        super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
+
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=getattr(self.config.encoder, "initializer_range", 0.02))
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, ClinXCRF):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
+
+    def push_to_hub(self, *args, private: bool | None = True, **kwargs):
+        """As in transformers, but a new repo is private unless `private=False`: clinical models may remember text."""
+        return super().push_to_hub(*args, private=private, **kwargs)
+
+
+class ClinXModel(ClinXPreTrainedModel):
+    """The encoder alone, for `AutoModel`; takes and returns what the encoder does."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\.", r"^crf\."]
+
+    def __init__(self, config: ClinXConfig):
+        super().__init__(config)
+        self.post_init()
+
+    def forward(self, *args, **kwargs):
+        return self.encoder(*args, **kwargs)
+
+
+class ClinXForTokenClassification(ClinXPreTrainedModel):
+    """Concept extraction with document context and a CRF (Lange et al. 2022, section 3).
+
+    `from_encoder` starts from a pretrained encoder; `from_pretrained` loads what `save_pretrained` wrote.
+    """
+
+    accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
+    _keep_in_fp32_modules_strict = ["classifier", "crf"]
+
+    def __init__(self, config: ClinXConfig):
+        super().__init__(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.crf = ClinXCRF(len(config.entity_types), config.scheme, linear=config.head == "linear")
+        self.classifier = nn.Linear(config.encoder.hidden_size, len(self.crf.tags))
+        self.post_init()
+
+    @classmethod
+    def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
+        """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
+
+        Args:
+            name_or_path: a folder or Hub name of any encoder with a fast tokenizer: masked-LM checkpoints such as
+                `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
+            entity_types: names of the entity types.
+            hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
+            config_kwargs: settings of `ClinXConfig`.
+
+        Raises:
+            ValueError: the encoder's tokenizer is not a fast one, or a setting is wrong.
+        """
+        hub_kwargs = hub_kwargs or {}
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
+        if not tokenizer.is_fast:
+            raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
+        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
+        kwargs = {"dtype": torch.float32, **hub_kwargs}
+        if isinstance(encoder_config, ClinXConfig):
+            encoder = ClinXModel.from_pretrained(name_or_path, **kwargs).encoder
+        else:
+            encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))
+        room = getattr(encoder.config, "max_position_embeddings", None)
+        if room and room > 0:
+            room -= encoder.config.pad_token_id + 1 if "roberta" in encoder.config.model_type else 0
+            config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), room)
+        config = ClinXConfig(
+            encoder.config, entity_types=entity_types, special_ids=sorted(tokenizer.all_special_ids), **config_kwargs
+        )
+        model = cls(config)
+        model.encoder = encoder
+        return model
+
+    def emit(self, input_ids, attention_mask=None, token_type_ids=None):
+        """(B, T, K) float32 emissions of every subword, of (B, T) inputs as the encoder takes them."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.classifier(self.dropout(hidden).to(self.classifier.weight.dtype)).float()
+
+    def forward(
+        self, input_ids, attention_mask=None, token_type_ids=None, core_mask=None, edge_mask=None, labels=None
+    ) -> ClinXOutput:
+        """Loss and label probabilities of a batch of windows.
+
+        Args:
+            input_ids: (B, T) int64.
+            attention_mask: (B, T), 0 at padding.
+            token_type_ids: (B, T) int64, for encoders that take it.
+            core_mask: (B, T) bool, the chain positions of the window's core. Without it every attended token that is
+                no special token is in the chain.
+            edge_mask: (B, 2) bool, whether the core begins and ends where its document does. Without it: both.
+            labels: (B, T) int64 BIO ids; -100 on the chain means not known, and is summed over.
+
+        Raises:
+            ValueError: labels that the constraints forbid; names the row of the batch.
+        """
+        emissions = self.emit(input_ids, attention_mask, token_type_ids)
+        if core_mask is None:
+            special = torch.tensor(self.config.special_ids, dtype=input_ids.dtype, device=input_ids.device)
+            core_mask = ~torch.isin(input_ids, special)
+            if attention_mask is not None:
+                core_mask &= attention_mask.bool()
+        if edge_mask is None:
+            edge_mask = core_mask.new_ones(len(core_mask), 2)
+        loss, marginals = self.crf(emissions, core_mask.bool(), edge_mask.bool(), labels)
+        probabilities = self.crf.tags.fold(marginals)
+        probabilities[..., 0].masked_fill_(~core_mask.bool(), 1.0)
+        loss = None if loss is None else loss.float()
+        return ClinXOutput(loss=loss, logits=probabilities.clamp_(min=1e-12).log_(), emissions=emissions)
+
+
+ClinXModel.register_for_auto_class("AutoModel")
+ClinXForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

@@ -1,0 +1,92 @@
+"""`pipeline("ner", model=…, trust_remote_code=True)` for documents of any length."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from transformers import Pipeline
+
+from .prediction_clinx import DocumentPredictor
+
+
+if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
+    from .labels_clinx import TagSet  # noqa: F401
+    from .windows_clinx import Window  # noqa: F401
+
+
+class ClinXPipeline(Pipeline):
+    """Finds entities in documents; a document may be of any length, and is read with its context.
+
+    `ner(text)` returns a list of `{"entity_group", "score", "word", "start", "end"}`, where `word` is
+    `text[start:end]` and `score` the exact posterior probability of the span and its type. With
+    `aggregation_strategy="none"`: one `{"entity", "score", "index", "word", "start", "end"}` for each subword that is
+    not `O`. The other strategies of transformers all mean entities, since the CRF labels whole spans.
+
+    Args of a call (or of `pipeline(...)`, as defaults):
+        inputs: a string; a list of strings; or a generator, a `datasets` dataset or column, which is read lazily.
+            Rows that are dicts are read by their key `text`.
+        aggregation_strategy: `simple` (default), `first`, `average`, `max`: entities; `none`: subwords.
+        ignore_labels: labels (or entity types) to leave out, default `["O"]`.
+        batch_size: windows that the encoder reads at a time, default 16.
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def _sanitize_parameters(self, aggregation_strategy=None, ignore_labels=None):
+        parameters = {}
+        if aggregation_strategy is not None:
+            name = getattr(aggregation_strategy, "value", aggregation_strategy)
+            if name not in ("none", "simple", "first", "average", "max"):
+                raise ValueError(f"aggregation_strategy is {name!r}, expected simple, first, average, max or none")
+            parameters["subwords"] = name == "none"
+        if ignore_labels is not None:
+            parameters["ignore_labels"] = ignore_labels
+        return {}, {}, parameters
+
+    def __call__(self, inputs, *, batch_size: int | None = None, num_workers=None, **kwargs):
+        parameters = {**self._postprocess_params, **self._sanitize_parameters(**kwargs)[2]}
+        predictor = DocumentPredictor(self.model, self.tokenizer, batch_size or self._batch_size or 16)
+        if isinstance(inputs, str) or (isinstance(inputs, Mapping) and "text" in inputs):
+            return next(self._read([inputs], predictor, **parameters))
+        if not isinstance(inputs, Iterable):
+            raise ValueError(f"expected a string, or strings in a list, a generator or a dataset, found {type(inputs)}")
+        results = self._read(inputs, predictor, **parameters)
+        return list(results) if isinstance(inputs, (list, tuple)) else results
+
+    def _read(self, inputs, predictor, **parameters):
+        texts = []
+
+        def read():
+            for item in inputs:
+                texts.append(self.preprocess(item))
+                yield texts[-1]
+
+        for prediction in predictor(read(), subwords=parameters.get("subwords", False)):
+            yield self.postprocess((texts.pop(0), prediction), **parameters)
+
+    def preprocess(self, inputs) -> str:
+        text = inputs.get("text") if isinstance(inputs, Mapping) else inputs
+        if not isinstance(text, str):
+            raise ValueError(f"expected a string or a row with a string under 'text', found {type(inputs).__name__}")
+        return text
+
+    def _forward(self, text: str):
+        return text, next(DocumentPredictor(self.model, self.tokenizer)([text]))
+
+    def postprocess(self, model_outputs, subwords: bool = False, ignore_labels=("O",)) -> list[dict]:
+        text, found = model_outputs
+        rows = zip(found.starts.tolist(), found.ends.tolist(), found.labels, found.scores, found.positions, strict=True)
+        return [
+            {
+                "entity" if subwords else "entity_group": label,
+                "score": float(score),
+                **({"index": int(position)} if subwords else {}),
+                "word": text[start:end],
+                "start": start,
+                "end": end,
+            }
+            for start, end, label, score, position in rows
+            if label not in ignore_labels
+        ]

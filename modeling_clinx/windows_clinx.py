@@ -1,0 +1,212 @@
+"""From text to windows: tokens of the whole document, its sentences, and what the encoder sees of them."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+
+_ABBREVIATIONS = frozenset(
+    # titles, addresses and terms after which a sentence goes on
+    "dr dra drs dres sr sra sres srta d dª dña prof profa lic ldo lda dn avda av c ctra pza pl urb izq izqda dcha "
+    "aprox máx mín ej p.ej cf vs ca mr mrs ms st jr dept approx e.g i.e resp et.al al hosp pte pac tto dx tx hx rx "
+    "ptes univ gral sto sta".split()
+)
+_BEFORE_NUMBER = frozenset("no nº n núm num nums fig figs pág págs pag p pp vol art cap tel tfno tlf tfn ext".split())
+_STOP = re.compile(r"[.!?…]+[\"'»”’)\]]*(?=\s)|\n")
+_WORD = re.compile(r"\w+|[^\w\s]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Tokens(NamedTuple):
+    """The subwords of one document, without special tokens.
+
+    The character ranges of chain positions are ascending, disjoint, not empty, and begin and end with no white space.
+    """
+
+    ids: np.ndarray  # (T,) int64
+    starts: np.ndarray  # (T,) int64 first character; of a chain position, first that no earlier position covers
+    ends: np.ndarray  # (T,) int64 character after the last
+    chain: np.ndarray  # (T,) bool, whether a label stands here
+
+
+class Window(NamedTuple):
+    """Token ranges of one window: the core is labelled, the rest is context."""
+
+    start: int
+    core_start: int
+    core_stop: int
+    stop: int
+
+
+def special_affixes(tokenizer) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    if all(special):
+        return ids, []
+    return ids[: special.index(0)], ids[len(ids) - special[::-1].index(0) :]
+
+
+def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]:
+    """Tokenizes whole documents, with character offsets.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        texts: documents of any length; a lone surrogate counts as U+FFFD, so that offsets hold.
+        unit: `subword`, or `word`: the first subword of each word (`\\w+`, or one other character) is in the chain
+            and stands for the whole of it.
+
+    Raises:
+        ValueError: the tokenizer has no fast version, so that it knows no offsets.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(
+            f"{type(tokenizer).__name__} gives no character offsets: CLIN-X needs an encoder with a fast tokenizer "
+            "(one with a tokenizer.json)"
+        )
+    if not texts:
+        return []
+    encoded = tokenizer(
+        [_SURROGATE.sub("\ufffd", text) for text in texts],
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        split_special_tokens=True,
+        verbose=False,
+    )
+    return [
+        _chain(text, np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2), unit)
+        for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+
+
+def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens:
+    visible = np.fromiter((not c.isspace() and c != "\ufeff" for c in text), bool, len(text))
+    before = np.append(0, np.cumsum(visible))  # visible characters before each offset
+    at = np.flatnonzero(visible)
+    first, stop = before[offsets[:, 0]], before[offsets[:, 1]]
+    covered = np.append(0, np.maximum.accumulate(stop)[:-1]) if len(ids) else stop
+    first = np.maximum(first, covered)
+    chain = stop > first
+    starts, ends = offsets.T.copy()
+    starts[chain], ends[chain] = at[first[chain]], at[stop[chain] - 1] + 1
+    if unit == "word" and chain.any():
+        words = np.array([match.span() for match in _WORD.finditer(text)], np.int64).reshape(-1, 2)
+        position = np.flatnonzero(chain)
+        word = np.searchsorted(words[:, 0], starts[position], side="right") - 1
+        leads = np.append(True, word[1:] > word[:-1])
+        chain[position[~leads]] = False
+        position = position[leads]
+        starts[position] = words[word[leads], 0]
+        last = np.append(word[leads][1:], word[-1] + 1) - 1  # words that begin inside of a subword join its word
+        ends[position] = words[np.minimum(last, len(words) - 1), 1]
+    return Tokens(ids, starts, ends, chain)
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where sentences begin: 0 and every boundary, ascending.
+
+    A line ends a sentence unless it was wrapped in the middle of one (no final punctuation, and the next line goes on
+    in lower case). A full stop ends one before a capital, digit or opening mark, but not after an abbreviation, an
+    initial, or the number of a list item.
+    """
+    starts = [0]
+    for match in _STOP.finditer(text):
+        following = match.end()
+        while following < len(text) and text[following] in " \t\r\xa0":
+            following += 1
+        if following == len(text):
+            break
+        if match.group() == "\n":
+            line = text[max(starts[-1], match.start() - 80) : match.start()].rstrip()
+            if line and text[following].islower() and line[-1] not in ".!?…:;":
+                continue
+        elif text[following] == "\n" or text[following].islower() or _goes_on(text, match, following):
+            continue
+        if following > starts[-1]:
+            starts.append(following)
+    return starts
+
+
+def _goes_on(text: str, match: re.Match, following: int) -> bool:
+    if match.group() != ".":
+        return False
+    line_start = text.rfind("\n", max(0, match.start() - 40), match.start()) + 1
+    begin = match.start()
+    while begin > line_start and begin > match.start() - 20 and not text[begin - 1].isspace():
+        begin -= 1
+    word = text[begin : match.start()].lstrip("([«\"'¿¡").lower()
+    if word in _ABBREVIATIONS or (word in _BEFORE_NUMBER and text[following].isdigit()):
+        return True
+    if len(word) == 1 and word.isalpha():  # an initial
+        return True
+    return word.isdigit() and not text[line_start:begin].strip(" \t-•*")
+
+
+def windows(text: str, tokens: Tokens, config, n_special: int, uncut: np.ndarray | None = None) -> list[Window]:
+    """Divides a document into windows: every chain position is in the core of exactly one.
+
+    Args:
+        config: gives `window_length`, `context_size` and `segmentation` (see `ClinXConfig`). With `packed`, as few
+            windows as can be, their lengths balanced.
+        n_special: special tokens that each window needs besides.
+        uncut: (T,) bool, True at tokens before which no core may end (inside of a gold mention). A stretch of them
+            longer than a core is cut all the same.
+    """
+    n_tokens, capacity = len(tokens.ids), config.window_length - n_special
+    context = min(config.context_size, capacity // 4)
+    uncut = np.zeros(n_tokens, bool) if uncut is None else uncut
+    whole = n_tokens <= capacity and config.segmentation == "packed"
+    cuts = [0, n_tokens] if whole else _cuts(text, tokens, capacity - 2 * context, uncut)
+    if not whole and config.segmentation == "packed":
+        cuts = _pack(np.array(cuts), capacity, context)
+    return [
+        Window(max(0, start - context), start, stop, min(n_tokens, stop + context))
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True)
+        if tokens.chain[start:stop].any()
+    ]
+
+
+def _cuts(text: str, tokens: Tokens, longest: int, uncut: np.ndarray) -> list[int]:
+    """Token indices, 0 and T among them, at most `longest` apart: sentence boundaries, and cuts in long sentences."""
+    n_tokens = len(tokens.ids)
+    begins = np.maximum.accumulate(np.where(tokens.chain, tokens.starts, 0)) if n_tokens else tokens.starts
+    legal = tokens.chain & ~uncut
+    wanted = np.unique(np.searchsorted(begins, sentence_starts(text)))
+    wanted = wanted[(wanted > 0) & (wanted < n_tokens)]
+    word_start = np.append(True, tokens.starts[1:] > tokens.ends[:-1]) if n_tokens else legal
+    cuts = [0]
+    for goal in [*wanted[legal[wanted]].tolist(), n_tokens]:
+        while goal - cuts[-1] > longest:
+            first = cuts[-1] + 1
+            aim = cuts[-1] + -(-(goal - cuts[-1]) // -(-(goal - cuts[-1]) // longest))  # equal parts
+            for good in (legal & word_start, legal):
+                near = np.flatnonzero(good[first : cuts[-1] + longest + 1]) + first
+                if len(near):
+                    cuts.append(int(near[np.abs(near - aim).argmin()]))
+                    break
+            else:
+                cuts.append(cuts[-1] + longest)
+        if goal > cuts[-1]:
+            cuts.append(goal)
+    return cuts
+
+
+def _pack(cuts: np.ndarray, capacity: int, context: int) -> list[int]:
+    """Chooses among `cuts` the fewest windows that fit, and of those the most even, by dynamic programming."""
+    n_tokens = cuts[-1]
+    per_window = float(capacity) ** 2 * len(cuts)  # more than all squared lengths together
+    best, origin = np.zeros(len(cuts)), np.zeros(len(cuts), np.int64)
+    for j in range(1, len(cuts)):
+        stop = min(n_tokens, cuts[j] + context)
+        i = np.searchsorted(cuts, stop - capacity + context) if stop > capacity else 0
+        lengths = stop - np.maximum(cuts[i:j] - context, 0)
+        costs = best[i:j] + lengths.astype(float) ** 2 + per_window
+        origin[j] = i + costs.argmin()
+        best[j] = costs[origin[j] - i]
+    chosen = [len(cuts) - 1]
+    while chosen[-1]:
+        chosen.append(int(origin[chosen[-1]]))
+    return cuts[chosen[::-1]].tolist()

@@ -1,0 +1,61 @@
+"""JSON Lines: one document a line, `{"id", "text", "entities": [{"start", "end", "label"}]}`, plain or gzipped."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+from train.documents import Document, atomic_file, decode_utf8, from_rows
+from train.errors import InputError
+
+
+def read_jsonl(path: str | Path, *, annotated: bool = True) -> Iterator[Document]:
+    """The documents of a .jsonl or .jsonl.gz file, read line by line; one without an id is called `line-N`.
+
+    With `annotated=False` the texts alone are read, and "entities" may be missing. Raises InputError, naming file and
+    line, for what is no JSON, no UTF-8 or no document, for a mention outside of its text and an id seen before.
+    """
+    return from_rows(_rows(Path(path)), annotated=annotated)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, object]]:
+    for number, line in enumerate(_lines(path), 1):
+        where = f"{path}:{number}"
+        text = decode_utf8(line, where)
+        if number == 1:
+            text = text.removeprefix("\ufeff")
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: found what is no JSON ({error}), expected one object a line.") from None
+        yield where, f"line-{number}", row
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: found no readable file ({error}); check the path, or copy it anew.") from None
+
+
+def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:
+    """Write the documents to `path` (gzipped if it ends in .gz), all of them or, on an error, none.
+
+    Everything but `problems` comes back exactly from `read_jsonl`, scores and lone surrogates included.
+    """
+    path = Path(path)
+    with atomic_file(path) as raw:
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw) as file:
+            for document in documents:
+                entities = [
+                    {"start": entity.start, "end": entity.end, "label": entity.label}
+                    | ({} if entity.score is None else {"score": entity.score})
+                    for entity in document.entities
+                ]
+                row = {"id": document.id, "text": document.text, "entities": entities}
+                file.write(json.dumps(row).encode("ascii") + b"\n")
