@@ -16,12 +16,17 @@ def save_model_repo(model, tokenizer, folder: str | Path) -> Path:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    config_file = partial / "tokenizer_config.json"
+    save_tokenizer(tokenizer, partial)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return partial.rename(folder)
+
+
+def save_tokenizer(tokenizer, folder: str | Path) -> None:
+    """Writes a fast tokenizer so that transformers 4 can load it too."""
+    tokenizer.save_pretrained(folder)
+    config_file = Path(folder) / "tokenizer_config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))
     if config.get("tokenizer_class") == "TokenizersBackend":  # a name that transformers 4 does not know
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
         config_file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    return partial.rename(folder)

@@ -23,7 +23,19 @@ def _custom_pipelines() -> dict:
     return {task: {**entry, "pt": list(entry["pt"])} for task in ("ner", "token-classification")}
 
 
-class ClinXConfig(PretrainedConfig):
+class PrivateByDefault:
+    """A push makes a private repo unless it says `private=False`: clinical models may remember text."""
+
+    def push_to_hub(self, *args, private: bool | None = True, **kwargs):
+        return super().push_to_hub(*args, private=private, **kwargs)
+
+    def save_pretrained(self, *args, **kwargs):
+        if kwargs.get("push_to_hub"):
+            kwargs.setdefault("private", True)
+        return super().save_pretrained(*args, **kwargs)
+
+
+class ClinXConfig(PrivateByDefault, PretrainedConfig):
     """Configuration of a CLIN-X token classifier (Lange et al. 2022, section 3).
 
     Args:

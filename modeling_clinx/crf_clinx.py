@@ -8,6 +8,7 @@ Letters: B rows, T positions, K tags, S spans, R tags of one entity type.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -94,7 +95,7 @@ class ClinXCRF(nn.Module):
             return score
         last = path.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0]
         edge_scores = torch.stack([self.start[path[:, 0]], self.end[last]], 1).double() * edges
-        steps = self.transitions[path[:, :-1], path[:, 1:]].double() * on_chain[:, 1:]
+        steps = self.transitions.double()[path[:, :-1], path[:, 1:]] * on_chain[:, 1:]  # counted in float64
         return score + steps.sum(1) + edge_scores.sum(1) * (lengths > 0)
 
     def _refuse_impossible(self, labels, index, edges):
@@ -118,22 +119,21 @@ class ClinXCRF(nn.Module):
         if self.transitions is None:
             return emissions.argmax(-1) * _on_chain(lengths, n_steps)
         transitions = self.transitions.double().masked_fill(~self.tags.allowed.to(emissions.device), -torch.inf)
-        entries, before = {}, None
-        for first in range(0, n_steps, BLOCK):
-            entries[first] = before
-            scores = self._max_product(emissions, lengths, edges, first, transitions, before)
-            before = scores[-1]
-        nothing = torch.tensor(len(transitions), device=emissions.device)  # what follows a chain's last tag, at no cost
-        onward = torch.cat([transitions.t(), transitions.new_zeros(1, len(transitions))])  # (K + 1, K)
-        on_chain = _on_chain(lengths, n_steps).t()  # (T, B)
-        path = nothing.repeat(n_steps + 1, len(emissions))
-        for first in reversed(entries):
+        entries, before = [], None
+        for first, block in _blocks(emissions):
+            entries.append((first, block, before))
+            scores = self._max_product(block, lengths, edges, first, transitions, before)
+            before = scores[-1].clone()  # a view would hold the block
+        # Back along the path, in numpy: single steps are too small for torch. After a chain's last tag comes none.
+        none, on_chain = len(transitions), _on_chain(lengths, n_steps).t().cpu().numpy()  # (T, B)
+        onward = torch.cat([transitions.t(), transitions.new_zeros(1, none)]).cpu().numpy()  # (K + 1, K)
+        path = np.full((n_steps + 1, len(emissions)), none)
+        for first, block, before in reversed(entries):
             if first + BLOCK < n_steps:  # the last block's are still here
-                scores = self._max_product(emissions, lengths, edges, first, transitions, entries[first])
-            for t, score in reversed(list(enumerate(scores.transpose(1, 2).unbind(), first))):  # (B, K)
-                best = onward[path[t + 1]].add_(score).argmax(-1)
-                torch.where(on_chain[t], best, nothing, out=path[t])
-        return (path[:-1] * on_chain).t()
+                scores = self._max_product(block, lengths, edges, first, transitions, before)
+            for t, score in reversed(list(enumerate(scores.transpose(1, 2).cpu().numpy(), first))):  # (B, K)
+                path[t] = np.where(on_chain[t], (onward[path[t + 1]] + score).argmax(1), none)
+        return torch.from_numpy((path[:-1] * on_chain).T).to(emissions.device)
 
     def _max_product(self, emissions, lengths, edges, first, transitions, before):
         """(T, K, B) float64: score of the best path up to each tag of a block, given that of the position `before`.
@@ -142,17 +142,19 @@ class ClinXCRF(nn.Module):
         I of its own type only; so most of the K x K table is never looked at.
         """
         n_types, closing, opening = self.tags.n_types, self.tags.closing, self.tags.opening
-        inside = [part for part in (slice(0, opening.start), slice(opening.stop, None)) if part.stop != 0]  # (E), I
-        outer = transitions[closing, opening, None].contiguous()
-        square = (transitions[-2 * n_types :, part].unflatten(0, (2, n_types)) for part in inside)  # from B, I
-        inner = torch.stack([part.diagonal(dim1=1, dim2=2) for part in square], 1)[..., None]  # (2, 1 or 2, types, 1)
+        outer = transitions[closing, opening, None].contiguous()  # (closing, opening, 1)
+        inner = transitions[:, : opening.start].unflatten(1, (-1, n_types))  # (K, I and E, types)
+        after_i = inner[:n_types].diagonal(dim1=0, dim2=2)[..., None]  # (I and E, types, 1)
+        after_b = inner[-n_types:].diagonal(dim1=0, dim2=2)[..., None]
         scores = self._scores(emissions, lengths, edges, first).transpose(1, 2).contiguous()
+        table = scores.new_empty(*outer.shape[:2], len(emissions))  # (closing, opening, B)
+        best = torch.empty_like(scores[0])  # (K, B) of what may come before
+        opened, goes_on = best[opening], best[: opening.start].unflatten(0, (-1, n_types))
         for score in scores.unbind():
             if before is not None:
-                score[opening].add_((before[closing, None] + outer).amax(0))
-                goes_on = (before[-2 * n_types :].view(2, 1, n_types, -1) + inner).amax(0)
-                for part, best in zip(inside, goes_on, strict=True):
-                    score[part].add_(best)
+                torch.amax(torch.add(before[closing, None], outer, out=table), 0, out=opened)
+                torch.maximum(before[:n_types] + after_i, before[-n_types:] + after_b, out=goes_on)
+                score.add_(best)
             before = score
         return scores
 
@@ -162,15 +164,15 @@ class ClinXCRF(nn.Module):
 
         Memory is bounded by the block, and the lattices are those of the whole chain.
         """
-        entries, alpha = {}, None
-        for first in range(0, emissions.shape[1], BLOCK):
-            entries[first] = alpha
-            lattice = self._lattice(emissions, lengths, edges, first=first, alpha=alpha)
-            alpha = lattice.alpha[-1]
+        entries, alpha = [], None
+        for first, block in _blocks(emissions):
+            entries.append((first, block, alpha))
+            lattice = self._lattice(block, lengths, edges, first=first, alpha=alpha)
+            alpha = lattice.alpha[-1].clone()  # a view would hold the block
         beta = None
-        for first in reversed(entries):
+        for first, block, alpha in reversed(entries):
             if beta is not None:
-                lattice = self._lattice(emissions, lengths, edges, first=first, alpha=entries[first], beta=beta)
+                lattice = self._lattice(block, lengths, edges, first=first, alpha=alpha, beta=beta)
             beta = lattice.beta[0]
             yield first, lattice
 
@@ -211,9 +213,8 @@ class ClinXCRF(nn.Module):
         return (mass * leave).sum(-1)
 
     def _scores(self, emissions, lengths, edges, first=0):
-        """(T, B, K) float64: a block's emissions with start and end scores, -inf where an edge forbids a tag."""
-        block = emissions.detach()[:, first : first + BLOCK].transpose(0, 1)
-        scores = block.to(torch.float64, memory_format=torch.contiguous_format, copy=True)
+        """(T, B, K) float64: emissions of a block, with start and end scores, -inf where an edge forbids a tag."""
+        scores = emissions.detach().transpose(0, 1).to(torch.float64, memory_format=torch.contiguous_format, copy=True)
         if self.transitions is None:
             return scores
         start, end = (
@@ -230,7 +231,7 @@ class ClinXCRF(nn.Module):
     def _psi(self):
         """Exponentiated transitions (K, K) float64, 0 where forbidden, and the logarithm taken out of them."""
         if self.transitions is None:
-            return torch.ones(len(self.tags), len(self.tags), dtype=torch.float64), 0.0
+            return torch.ones((), dtype=torch.float64), 0.0  # a scalar goes with tensors on any device
         transitions = self.transitions.detach().double()
         return (transitions - transitions.max()).exp() * self.tags.allowed.to(transitions.device), transitions.max()
 
@@ -317,3 +318,7 @@ def compact(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _on_chain(lengths, n_steps):
     return torch.arange(n_steps, device=lengths.device) < lengths[:, None]  # (B, T)
+
+
+def _blocks(emissions):
+    return zip(range(0, emissions.shape[1], BLOCK), emissions.split(BLOCK, 1), strict=True)

@@ -1,7 +1,7 @@
 """Labels: BIO outside of the model, BIOSE (or BIO) tags inside, and character spans at both ends.
 
 BIO ids are `0: O, 1 + 2k: B-k, 2 + 2k: I-k` for the entity type k. A tag is a role and a type; tags are ordered by
-role, so that those that may end a span, and those that may begin one, are each one slice.
+role, I E O S B, so that those inside of a span, those that may end one and those that may begin one are each a slice.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ class TagSet:
     def __init__(self, n_types: int, scheme: str):
         if n_types < 1:
             raise ValueError("a model needs at least one entity type")
-        order = {"BIOSE": "EOSBI", "BIO": "OBI"}[scheme]
+        order = {"BIOSE": "IEOSB", "BIO": "IOB"}[scheme]
         self.n_types, self.scheme = n_types, scheme
         self.roles = "".join(role if role == "O" else role * n_types for role in order)
         with torch.device("cpu"):  # a model may be made on the meta device, which holds no values
@@ -40,7 +40,8 @@ class TagSet:
         self.continues = (self.types[:, None] == self.types) & inside
         self.allowed = (self.continues & self.unfinished[:, None]) | (closed[:, None] & ~inside)
         self.starts, self.ends = ~inside, closed
-        self.closing, self.opening = slice(0, 2 * n_types + 1), slice(self.roles.index("O"), self.roles.index("I"))
+        self.closing = slice(n_types, 3 * n_types + 1) if scheme == "BIOSE" else slice(None)
+        self.opening = slice(self.roles.index("O"), None)
 
     def __len__(self) -> int:
         return len(self.roles)

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from .configuration_clinx import ClinXConfig
+from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
 
 
@@ -43,7 +43,7 @@ def _without_pooler(config) -> dict:
     return {"add_pooling_layer": False} if known else {}
 
 
-class ClinXPreTrainedModel(PreTrainedModel):
+class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     config_class = ClinXConfig
     base_model_prefix = "encoder"
     supports_gradient_checkpointing = True
@@ -64,10 +64,6 @@ class ClinXPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ClinXCRF):
             for parameter in module.parameters():
                 nn.init.zeros_(parameter)
-
-    def push_to_hub(self, *args, private: bool | None = True, **kwargs):
-        """As in transformers, but a new repo is private unless `private=False`: clinical models may remember text."""
-        return super().push_to_hub(*args, private=private, **kwargs)
 
 
 class ClinXModel(ClinXPreTrainedModel):
@@ -94,6 +90,8 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
+        if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
+            self._keep_in_fp32_modules_strict = ["classifier"]
         self.dropout = nn.Dropout(config.dropout)
         self.crf = ClinXCRF(len(config.entity_types), config.scheme, linear=config.head == "linear")
         self.classifier = nn.Linear(config.encoder.hidden_size, len(self.crf.tags))
@@ -117,19 +115,20 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
         if not tokenizer.is_fast:
             raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
-        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
         kwargs = {"dtype": torch.float32, **hub_kwargs}
-        if isinstance(encoder_config, ClinXConfig):
+        if ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type") == ClinXConfig.model_type:
             encoder = ClinXModel.from_pretrained(name_or_path, **kwargs).encoder
         else:
+            encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
             encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))
         room = getattr(encoder.config, "max_position_embeddings", None)
         if room and room > 0:
-            room -= encoder.config.pad_token_id + 1 if "roberta" in encoder.config.model_type else 0
+            table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+            if getattr(table, "padding_idx", None) is not None:  # as in RoBERTa, where positions begin after it
+                room -= table.padding_idx + 1
             config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), room)
-        config = ClinXConfig(
-            encoder.config, entity_types=entity_types, special_ids=sorted(tokenizer.all_special_ids), **config_kwargs
-        )
+        special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
+        config = ClinXConfig(encoder.config, entity_types=entity_types, special_ids=special_ids, **config_kwargs)
         model = cls(config)
         model.encoder = encoder
         return model

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from transformers import Pipeline
 
+from .configuration_clinx import PrivateByDefault
 from .prediction_clinx import DocumentPredictor
 
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .windows_clinx import Window  # noqa: F401
 
 
-class ClinXPipeline(Pipeline):
+class ClinXPipeline(PrivateByDefault, Pipeline):
     """Finds entities in documents; a document may be of any length, and is read with its context.
 
     `ner(text)` returns a list of `{"entity_group", "score", "word", "start", "end"}`, where `word` is
@@ -48,10 +49,10 @@ class ClinXPipeline(Pipeline):
     def __call__(self, inputs, *, batch_size: int | None = None, num_workers=None, **kwargs):
         parameters = {**self._postprocess_params, **self._sanitize_parameters(**kwargs)[2]}
         predictor = DocumentPredictor(self.model, self.tokenizer, batch_size or self._batch_size or 16)
-        if isinstance(inputs, str) or (isinstance(inputs, Mapping) and "text" in inputs):
-            return next(self._read([inputs], predictor, **parameters))
-        if not isinstance(inputs, Iterable):
+        if not hasattr(inputs, "__getitem__") and not isinstance(inputs, Iterable):
             raise ValueError(f"expected a string, or strings in a list, a generator or a dataset, found {type(inputs)}")
+        if isinstance(inputs, (str, bytes, Mapping)):
+            return next(self._read([inputs], predictor, **parameters))
         results = self._read(inputs, predictor, **parameters)
         return list(results) if isinstance(inputs, (list, tuple)) else results
 

@@ -6,14 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 
-_ABBREVIATIONS = frozenset(
-    # titles, addresses and terms after which a sentence goes on
-    "dr dra drs dres sr sra sres srta d dª dña prof profa lic ldo lda dn avda av c ctra pza pl urb izq izqda dcha "
-    "aprox máx mín ej p.ej cf vs ca mr mrs ms st jr dept approx e.g i.e resp et.al al hosp pte pac tto dx tx hx rx "
-    "ptes univ gral sto sta".split()
+_ABBREVIATIONS = frozenset(  # titles, addresses and terms after which a sentence goes on
+    "dr dra drs dres sr sra sres srta d dª dña prof profa lic ldo lda dn sto sta mr mrs ms st jr pte ptes pac hnos "
+    "avda avd av c c/ cra crta ctra carr pso pza pl col edf urb izq izqda dcha hosp univ dept gral "
+    "aprox approx máx mín ej p.ej e.g i.e cf vs ca resp al et.al tto dx tx hx rx ac ee".split()
 )
-_BEFORE_NUMBER = frozenset("no nº n núm num nums fig figs pág págs pag p pp vol art cap tel tfno tlf tfn ext".split())
-_STOP = re.compile(r"[.!?…]+[\"'»”’)\]]*(?=\s)|\n")
+_BEFORE_NUMBER = frozenset(
+    "no nº n núm num nums fig figs pág págs pag p pp vol art cap tel tfno tlf tfn ext km esc apto".split()
+)
+_STOP = re.compile(r"(?<![.!?…])([.!?…]+[\"'»”’)\]]*)(?=\s)[^\S\n]*|\n\s*")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -55,7 +56,7 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
         tokenizer: a fast tokenizer.
         texts: documents of any length; a lone surrogate counts as U+FFFD, so that offsets hold.
         unit: `subword`, or `word`: the first subword of each word (`\\w+`, or one other character) is in the chain
-            and stands for the whole of it.
+            and stands for the whole of it; a word that begins inside of another one's subword has none.
 
     Raises:
         ValueError: the tokenizer has no fast version, so that it knows no offsets.
@@ -87,62 +88,53 @@ def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens
     before = np.append(0, np.cumsum(visible))  # visible characters before each offset
     at = np.flatnonzero(visible)
     first, stop = before[offsets[:, 0]], before[offsets[:, 1]]
-    covered = np.append(0, np.maximum.accumulate(stop)[:-1]) if len(ids) else stop
-    first = np.maximum(first, covered)
+    first = np.maximum(first, np.append(0, np.maximum.accumulate(stop))[:-1])  # what is covered already
     chain = stop > first
     starts, ends = offsets.T.copy()
     starts[chain], ends[chain] = at[first[chain]], at[stop[chain] - 1] + 1
-    if unit == "word" and chain.any():
+    if unit == "word":
         words = np.array([match.span() for match in _WORD.finditer(text)], np.int64).reshape(-1, 2)
-        position = np.flatnonzero(chain)
-        word = np.searchsorted(words[:, 0], starts[position], side="right") - 1
-        leads = np.append(True, word[1:] > word[:-1])
-        chain[position[~leads]] = False
-        position = position[leads]
-        starts[position] = words[word[leads], 0]
-        last = np.append(word[leads][1:], word[-1] + 1) - 1  # words that begin inside of a subword join its word
-        ends[position] = words[np.minimum(last, len(words) - 1), 1]
+        word = np.searchsorted(words[:, 0], starts[chain], side="right") - 1
+        word, leads = np.unique(word, return_index=True)
+        position = np.flatnonzero(chain)[leads]
+        chain = np.isin(np.arange(len(ids)), position)
+        starts[chain], ends[chain] = words[word].T
     return Tokens(ids, starts, ends, chain)
 
 
 def sentence_starts(text: str) -> list[int]:
     """Where sentences begin: 0 and every boundary, ascending.
 
-    A line ends a sentence unless it was wrapped in the middle of one (no final punctuation, and the next line goes on
-    in lower case). A full stop ends one before a capital, digit or opening mark, but not after an abbreviation, an
+    A line ends a sentence unless it was wrapped in the middle of one (no final punctuation, and the very next line goes
+    on in lower case). A full stop ends one before a capital, digit or opening mark, but not after an abbreviation, an
     initial, or the number of a list item.
     """
     starts = [0]
-    for match in _STOP.finditer(text):
+    for match in _STOP.finditer(text, len(text) - len(text.lstrip())):
         following = match.end()
-        while following < len(text) and text[following] in " \t\r\xa0":
-            following += 1
         if following == len(text):
             break
-        if match.group() == "\n":
+        goes_on = text[following].islower()
+        if match[1]:
+            goes_on |= text[following] == "\n" or (match[1] == "." and _is_no_full_stop(text, match.start(), following))
+        else:
             line = text[max(starts[-1], match.start() - 80) : match.start()].rstrip()
-            if line and text[following].islower() and line[-1] not in ".!?…:;":
-                continue
-        elif text[following] == "\n" or text[following].islower() or _goes_on(text, match, following):
-            continue
-        if following > starts[-1]:
+            goes_on &= match[0].count("\n") == 1 and line[-1:] not in ".!?…:;"
+        if not goes_on:
             starts.append(following)
     return starts
 
 
-def _goes_on(text: str, match: re.Match, following: int) -> bool:
-    if match.group() != ".":
+def _is_no_full_stop(text: str, dot: int, following: int) -> bool:
+    words = text[max(0, dot - 40) : dot].rpartition("\n")[2].split()
+    if not words:
         return False
-    line_start = text.rfind("\n", max(0, match.start() - 40), match.start()) + 1
-    begin = match.start()
-    while begin > line_start and begin > match.start() - 20 and not text[begin - 1].isspace():
-        begin -= 1
-    word = text[begin : match.start()].lstrip("([«\"'¿¡").lower()
-    if word in _ABBREVIATIONS or (word in _BEFORE_NUMBER and text[following].isdigit()):
+    word = words.pop().lstrip("([«\"'¿¡")
+    if word.lower() in _ABBREVIATIONS or (word.lower() in _BEFORE_NUMBER and text[following].isdigit()):
         return True
-    if len(word) == 1 and word.isalpha():  # an initial
-        return True
-    return word.isdigit() and not text[line_start:begin].strip(" \t-•*")
+    if all(len(part) == 1 and part.isalpha() for part in word.split(".")):  # initials; "p.m." is none
+        return len(word) == 1 or word.isupper()
+    return word.replace(".", "").isdigit() and not "".join(words).strip("-•*")
 
 
 def windows(text: str, tokens: Tokens, config, n_special: int, uncut: np.ndarray | None = None) -> list[Window]:
@@ -172,11 +164,11 @@ def windows(text: str, tokens: Tokens, config, n_special: int, uncut: np.ndarray
 def _cuts(text: str, tokens: Tokens, longest: int, uncut: np.ndarray) -> list[int]:
     """Token indices, 0 and T among them, at most `longest` apart: sentence boundaries, and cuts in long sentences."""
     n_tokens = len(tokens.ids)
-    begins = np.maximum.accumulate(np.where(tokens.chain, tokens.starts, 0)) if n_tokens else tokens.starts
+    begins, reach = (np.maximum.accumulate(np.where(tokens.chain, at, 0)) for at in (tokens.starts, tokens.ends))
     legal = tokens.chain & ~uncut
     wanted = np.unique(np.searchsorted(begins, sentence_starts(text)))
     wanted = wanted[(wanted > 0) & (wanted < n_tokens)]
-    word_start = np.append(True, tokens.starts[1:] > tokens.ends[:-1]) if n_tokens else legal
+    word_start = np.append(True, tokens.starts[1:] > reach[:-1])
     cuts = [0]
     for goal in [*wanted[legal[wanted]].tolist(), n_tokens]:
         while goal - cuts[-1] > longest:

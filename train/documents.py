@@ -15,6 +15,7 @@ from datasets import Dataset, Features, List, Value
 
 from train.errors import InputError
 
+
 FEATURES = Features(
     {
         "id": Value("string"),

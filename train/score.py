@@ -18,6 +18,7 @@ from train.documents import Document, atomic_file, without_surrogates
 from train.errors import InputError
 from train.strict_f1.strict_f1 import count_matches, summarize
 
+
 RESAMPLES = 10_000
 BATCH = 500  # resamples held in memory at a time
 

@@ -9,6 +9,7 @@ from train.corpora.jsonl import read_jsonl
 from train.documents import Document
 from train.errors import InputError
 
+
 READERS: dict[str, Callable[..., Iterator[Document]]] = {"brat": read_brat, "jsonl": read_jsonl}
 
 

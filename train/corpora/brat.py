@@ -9,6 +9,7 @@ from pathlib import Path
 from train.documents import Document, Entity, atomic_file, checked_entity, decode_utf8, unique, without_surrogates
 from train.errors import InputError
 
+
 FRAGMENT = "[0-9]{1,18} [0-9]{1,18}"  # int() refuses thousands of digits
 MENTION = re.compile(rf"T\S+\t(?P<label>\S+) (?P<fragments>{FRAGMENT}(?:;{FRAGMENT})*)\t(?P<text>.*)", re.DOTALL)
 IGNORED = ("#", "R", "E", "A", "M", "N", "*")  # notes, relations, events, attributes, normalizations, equivalences

@@ -52,10 +52,15 @@ def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:
     with atomic_file(path) as raw:
         with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw) as file:
             for document in documents:
-                entities = [
-                    {"start": entity.start, "end": entity.end, "label": entity.label}
-                    | ({} if entity.score is None else {"score": entity.score})
-                    for entity in document.entities
-                ]
-                row = {"id": document.id, "text": document.text, "entities": entities}
-                file.write(json.dumps(row).encode("ascii") + b"\n")
+                file.write(json_line(document))
+
+
+def json_line(document: Document) -> bytes:
+    """The document as one line of JSON, with scores where it has them."""
+    entities = [
+        {"start": entity.start, "end": entity.end, "label": entity.label}
+        | ({} if entity.score is None else {"score": entity.score})
+        for entity in document.entities
+    ]
+    row = {"id": document.id, "text": document.text, "entities": entities}
+    return json.dumps(row).encode("ascii") + b"\n"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import datasets
 import evaluate
 
+
 _DESCRIPTION = """\
 Strict precision, recall and F1 of extracted concepts: a predicted mention counts when its start, its end and its label
 all match a gold mention of the same document. Mentions are summed over all documents before the scores are formed

@@ -1,0 +1,40 @@
+# Two commands do all the set-up: `make demo` and `make test`. Each makes .venv and installs into it.
+PYTHON ?= python3
+BIN := .venv/bin
+COMPAT := .compat/transformers-4.57
+
+.PHONY: demo test test-compat test-slow lint clean
+
+demo: .venv/demo
+	$(BIN)/clinx demo
+
+test: .venv/test
+	$(BIN)/python -m pytest -m "not slow"
+
+# The code that model repos carry, under the oldest transformers that it supports.
+test-compat: .venv/test $(COMPAT)
+	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest -m compat
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.venv/demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	touch $@
+
+$(COMPAT):
+	rm -rf $@.partial
+	$(BIN)/pip install --quiet --no-deps --target $@.partial "transformers==4.57.6" "huggingface_hub==0.36.2" "tokenizers==0.22.2"
+	mv $@.partial $@
+
+clean:
+	rm -rf .venv .compat build *.egg-info

@@ -1,0 +1,116 @@
+"""Small tokenizers, trained in the session, and a tiny encoder: nothing is downloaded."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+NOTES = [
+    "Paciente varón de 54 años que acude a urgencias por dolor torácico de 3 horas de evolución.",
+    "La Dra. García solicita analítica: hemoglobina 13.5 g/dl, leucocitos 7,200, creatinina 0.9 mg/dl.",
+    "Se diagnostica carcinoma ductal infiltrante; se pauta paracetamol 500 mg cada 8 horas.",
+    "Antecedentes: hipertensión arterial, diabetes mellitus tipo 2, tabaquismo (20 cigarrillos al día).",
+    "Tras la cirugía la evolución fue favorable, sin fiebre ni náuseas. Alta el 12/03/2015.",
+    "A 67-year-old woman with metastatic lung cancer was admitted to St. Mary's Hospital with chest pain.",
+    "¿Refiere alergias? ¡No! Niega vómitos, cefalea o pérdida de peso durante los últimos meses.",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)  # two busy cores can slow small operations a thousandfold
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """As XLM-R's: Unigram, Metaspace, `<s>` … `</s>`."""
+    backend = Tokenizer(models.Unigram())
+    backend.normalizer = normalizers.NFKC()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits()]
+    )
+    backend.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
+    backend.train_from_iterator(NOTES, trainer)
+    ends = [(token, backend.token_to_id(token)) for token in ("<s>", "</s>")]
+    backend.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token=AddedToken("<mask>", lstrip=True, special=True),
+    )
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer():
+    """As GPT-2's: byte-level BPE, no special tokens around a text; a character may have several pieces."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator(NOTES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
+@pytest.fixture(scope="session")
+def wordpiece_tokenizer():
+    """As BERT's: cleaned, lower-cased, without accents; `[CLS]` … `[SEP]`."""
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    backend.train_from_iterator(NOTES, trainer)
+    ends = [(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    backend.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ends)
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, **{f"{name}_token": token for name, token in names.items()}
+    )
+
+
+@pytest.fixture(scope="session")
+def spanish_tokenizer():
+    """The tokenizer of the Spanish language model at hand."""
+    folder = Path(os.environ.get("CLINX_MODELS", "../shared/models")) / "clin-x-es-mini"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: set CLINX_MODELS")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="session", params=["tokenizer", "byte_tokenizer", "wordpiece_tokenizer", "spanish_tokenizer"])
+def any_tokenizer(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_dir(tokenizer, tmp_path_factory):
+    """A folder with a random 2-layer, 32-wide XLM-R encoder and the Unigram tokenizer, as `save_pretrained` writes."""
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    XLMRobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

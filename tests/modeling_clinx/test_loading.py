@@ -1,0 +1,224 @@
+"""Models on disk: what is saved, and starting from a pretrained encoder of any family, in any kind of checkpoint."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import transformers
+from torch import nn
+from transformers import (
+    AutoModel,
+    BertConfig,
+    ByT5Tokenizer,
+    CamembertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    RobertaConfig,
+    T5Config,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+)
+
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, DocumentPredictor
+
+
+pytestmark = pytest.mark.compat
+
+TYPES = ["FARMACO", "DOLENCIA"]
+
+
+def new_model(folder, **config_kwargs):
+    torch.manual_seed(1)
+    model = ClinXForTokenClassification.from_encoder(folder, TYPES, **config_kwargs).eval()
+    nn.init.normal_(model.classifier.weight)
+    return model
+
+
+@pytest.fixture
+def model(tiny_encoder_dir):
+    return new_model(tiny_encoder_dir)
+
+
+@pytest.fixture
+def batch(tokenizer):
+    return tokenizer(["Toma paracetamol.", "No."], padding=True, return_tensors="pt", return_token_type_ids=False)
+
+
+# What is saved
+
+
+def test_a_saved_model_gives_the_same_outputs(model, batch, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    again = ClinXForTokenClassification.from_pretrained(tmp_path / "model").eval()
+    ours, theirs = model(**batch), again(**batch)
+    assert torch.equal(ours.emissions, theirs.emissions) and torch.equal(ours.logits, theirs.logits)
+    assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
+
+
+def test_the_checkpoint_holds_the_encoder_the_classifier_and_the_crf(model, tiny_encoder_dir):
+    keys = set(model.state_dict())
+    assert {key for key in keys if not key.startswith("encoder.")} == {
+        "classifier.weight",
+        "classifier.bias",
+        "crf.transitions",
+        "crf.start",
+        "crf.end",
+    }
+    assert {key.removeprefix("encoder.") for key in keys if key.startswith("encoder.")} == set(
+        model.encoder.state_dict()
+    )
+    linear = new_model(tiny_encoder_dir, head="linear")
+    assert not [key for key in linear.state_dict() if key.startswith("crf.")]
+
+
+def test_a_configuration_survives_the_disk(model, tmp_path):
+    config = model.config
+    config.save_pretrained(tmp_path)
+    again = ClinXConfig.from_pretrained(tmp_path)
+    assert again.to_dict() == config.to_dict() | {"transformers_version": transformers.__version__}
+    assert isinstance(again.encoder, XLMRobertaConfig) and again.encoder.hidden_size == 32
+    assert again.id2label == {0: "O", 1: "B-FARMACO", 2: "I-FARMACO", 3: "B-DOLENCIA", 4: "I-DOLENCIA"}
+    assert again.label2id == {label: i for i, label in again.id2label.items()} and again.num_labels == 5
+
+
+def test_a_format_from_the_future_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**saved, "format_version": 2}))
+    with pytest.raises(ValueError, match="CLIN-X format 2.*formats up to 1.*newer release"):
+        ClinXForTokenClassification.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"head": "softmax"}, "head is 'softmax', expected one of crf, linear"),
+        ({"scheme": "IOB"}, "scheme is 'IOB'"),
+        ({"unit": "letter"}, "unit is 'letter'"),
+        ({"segmentation": "page"}, "segmentation is 'page'"),
+        ({"context_size": -1}, "context_size -1 must be >= 0"),
+        ({"window_length": 3}, "window_length 3 at least 8"),
+        ({"entity_types": ["A", "A"]}, "entity_types has duplicates"),
+    ],
+)
+def test_a_wrong_setting_says_what_was_expected(setting, message):
+    with pytest.raises(ValueError, match=message):
+        ClinXConfig(**setting)
+
+
+def test_a_model_without_entity_types_is_refused(tiny_encoder_dir):
+    with pytest.raises(ValueError, match="at least one entity type"):
+        ClinXForTokenClassification.from_encoder(tiny_encoder_dir, [])
+
+
+def test_replacing_a_repo_leaves_nothing_of_the_old_one(model, tokenizer, tmp_path):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "training_args.bin").write_bytes(b"a pickle")
+    assert save_model_repo(model, tokenizer, tmp_path / "repo") == tmp_path / "repo"
+    files = {path.name for path in (tmp_path / "repo").iterdir()}
+    assert files >= {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
+    assert [path.name for path in tmp_path.iterdir()] == ["repo"]
+
+
+# Encoders
+
+
+def encoder_configs():
+    """The smallest of each family; all know 70 positions."""
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    small |= {"max_position_embeddings": 70, "pad_token_id": 1, "vocab_size": 400}
+    distil = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+    relative = {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 16,
+        "type_vocab_size": 0,
+    }
+    special = {"bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2, "local_attention": 16}
+    return {
+        "bert": (BertConfig(**small), 70),
+        "distilbert": (DistilBertConfig(**distil, max_position_embeddings=70, pad_token_id=1, vocab_size=400), 70),
+        "deberta-v2": (DebertaV2Config(**small, **relative), 70),
+        "modernbert": (ModernBertConfig(**small, **special), 70),
+        "roberta": (RobertaConfig(**small), 68),
+        "camembert": (CamembertConfig(**small), 68),
+        "mpnet": (MPNetConfig(**small), 68),
+        "xlm-roberta": (XLMRobertaConfig(**small), 68),
+    }
+
+
+@pytest.mark.parametrize("kind", encoder_configs())
+def test_any_encoder_is_kept_trains_saves_loads_and_predicts(kind, tokenizer, tmp_path, batch):
+    config, positions = encoder_configs()[kind]
+    torch.manual_seed(0)
+    encoder = AutoModel.from_config(config)
+    encoder.save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    model = new_model(tmp_path / "encoder", window_length=4000)
+    assert model.config.window_length == positions, "as long as the encoder's positions allow, and no longer"
+    pretrained = encoder.state_dict()
+    assert all(torch.equal(value, pretrained[name]) for name, value in model.encoder.state_dict().items())
+
+    model.train()(**batch, labels=torch.zeros_like(batch["input_ids"])).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    model.save_pretrained(tmp_path / "model")
+    again = ClinXForTokenClassification.from_pretrained(tmp_path / "model")
+    assert again.encoder.config._attn_implementation == model.encoder.config._attn_implementation
+    long_line = "paracetamol, " * 200  # windows as long as can be
+    ours, theirs = (next(DocumentPredictor(m, tokenizer)([long_line])) for m in (model, again))
+    assert ours.labels and ours.labels == theirs.labels and (ours.scores == theirs.scores).all()
+
+
+def test_the_attention_implementation_reaches_the_encoder(model, batch, tmp_path):
+    model.save_pretrained(tmp_path)
+    eager = ClinXForTokenClassification.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    assert (model.encoder.config._attn_implementation, eager.encoder.config._attn_implementation) == ("sdpa", "eager")
+    torch.testing.assert_close(eager(**batch).logits, model(**batch).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_that_has_the_name_of_a_special_token_in_it_is_text(model, tokenizer):
+    text = "Dolor <s> torácico </s> y <mask> fiebre <pad>"
+    found = next(DocumentPredictor(model, tokenizer)([text], subwords=True))
+    assert "".join(text[start:end] for start, end in zip(found.starts, found.ends, strict=True)) == "".join(
+        text.split()
+    )
+
+
+@pytest.mark.parametrize("form", ["model.safetensors", "pytorch_model.bin", "float16"])
+def test_a_masked_language_model_gives_its_encoder(form, tiny_encoder_dir, tmp_path):
+    """As the published CLIN-X language models are: `roberta.` and `lm_head.` weights, maybe as `.bin`, maybe halved."""
+    shutil.copytree(tiny_encoder_dir, tmp_path, dirs_exist_ok=True)
+    torch.manual_seed(2)
+    language_model = XLMRobertaForMaskedLM(XLMRobertaConfig.from_pretrained(tiny_encoder_dir))
+    if form == "float16":
+        language_model.half()
+    language_model.save_pretrained(tmp_path)
+    if form == "pytorch_model.bin":
+        (tmp_path / "model.safetensors").unlink()
+        torch.save(language_model.state_dict(), tmp_path / form)
+    model = ClinXForTokenClassification.from_encoder(tmp_path, TYPES)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    pretrained = language_model.roberta.state_dict()
+    for name, value in model.encoder.state_dict().items():
+        assert torch.equal(value, pretrained[name].float()), name
+
+
+def test_another_token_classifier_gives_its_encoder(model, tokenizer, tmp_path):
+    nn.init.normal_(model.encoder.get_input_embeddings().weight)
+    source = save_model_repo(model, tokenizer, tmp_path / "source")
+    target = ClinXForTokenClassification.from_encoder(source, ["PROFESION"], head="linear")
+    assert target.config.entity_types == ["PROFESION"]
+    assert not isinstance(target.encoder, ClinXModel)
+    torch.testing.assert_close(target.encoder.state_dict(), model.encoder.state_dict(), rtol=0, atol=0)
+
+
+def test_an_encoder_without_a_fast_tokenizer_is_refused(tmp_path):
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    T5Config().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="no fast tokenizer"):
+        ClinXForTokenClassification.from_encoder(tmp_path, TYPES)

@@ -1,0 +1,1 @@
+"""Readers of annotated corpora, training, scoring, batch prediction, and the `clinx` command."""

@@ -1,0 +1,164 @@
+"""The whole story on built-in synthetic notes: pretrain, fine-tune, score, read a note with `pipeline("ner")`."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    set_seed,
+)
+from transformers.utils import logging
+
+from hub_cards.repo import save_tokenizer
+
+from . import finetune, predict, score
+from .corpora.brat import write_brat
+from .synthetic import ENTITY_TYPES, synthetic_notes
+
+
+# Reads a note as a stranger would: by plain transformers, with this project's packages made impossible to import.
+READER = """
+import sys
+for name in ("modeling_clinx", "train", "hub_cards"):
+    sys.modules[name] = None
+import json
+from transformers import pipeline
+ner = pipeline("ner", model=sys.argv[1], trust_remote_code=True)
+print(json.dumps(ner(sys.stdin.read())))
+"""
+
+
+def train_tokenizer(texts: list[str], vocab_size: int = 2000) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer as XLM-R has it; punctuation and digits are split off, so that no piece crosses a mention."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    splits = [pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True)]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), *splits])
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    mask = AddedToken("<mask>", lstrip=True, special=True)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size, special_tokens=[*special.values(), mask], unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **special,
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token=mask,
+        model_max_length=512,
+    )
+
+
+def pretrain(folder: Path, texts: list[str], steps: int) -> None:
+    """Trains a tokenizer and a tiny masked language model on texts, and writes both to `folder`."""
+    set_seed(0)
+    tokenizer = train_tokenizer(texts)
+    ids = tokenizer("\n".join(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    chunks = [{"input_ids": [0, *ids[i : i + 126], 2]} for i in range(0, len(ids) - 126, 126)]
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=384,
+        max_position_embeddings=514,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        type_vocab_size=1,
+    )
+    args = TrainingArguments(
+        output_dir=str(folder.with_name("pretraining")),
+        per_device_train_batch_size=16,
+        max_steps=steps,
+        learning_rate=2e-3,
+        lr_scheduler_type="linear",
+        warmup_steps=steps // 10,
+        logging_steps=steps // 4,
+        save_strategy="no",
+        dataloader_pin_memory=False,
+        report_to="none",
+    )
+    model = XLMRobertaForMaskedLM(config)
+    Trainer(model, args, DataCollatorForLanguageModeling(tokenizer), chunks, processing_class=tokenizer).train()
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+
+
+def demo(out: Path, pretraining_steps: int = 300) -> dict:
+    """Runs the demo in the folder `out`, prints what it does, and returns the validation scores."""
+    start = time.time()
+    logging.set_verbosity_error()
+    step = iter(range(1, 9))
+
+    def say(text: str):
+        print(f"\n[{next(step)}, {time.time() - start:.0f} s] {text}", flush=True)
+
+    notes = {"train": synthetic_notes(300, split="train"), "validation": synthetic_notes(60, split="validation")}
+    say(f"Synthetic Spanish and English notes with {len(ENTITY_TYPES)} entity types → {out / 'notes'} (BRAT)")
+    for split, documents in notes.items():
+        for document in documents:
+            write_brat(document, out / "notes" / split)
+        mentions = sum(len(document.entities) for document in documents)
+        print(f"    {split}: {len(documents)} notes, {mentions} mentions")
+    print("    validation notes name people, drugs and places that training never saw")
+
+    encoder, run = out / "encoder", out / "run"
+    if not (encoder / "model.safetensors").exists():
+        say(f"Pretraining a tiny encoder by masked language modelling → {encoder}")
+        pretrain(encoder, [note.text for note in synthetic_notes(2500, seed=1, split="train")], pretraining_steps)
+
+    say("Fine-tuning a CRF token classifier: subwords, document context, BIOSE")
+    settings = {"encoder": encoder, "output_dir": run} | {split: out / "notes" / split for split in notes}
+    overrides = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    finetune.main([str(Path(__file__).with_name("recipes") / "demo.yaml"), *overrides])
+
+    say(f"clinx predict --model {run / 'model'} --input {out / 'notes/validation'} --output {out / 'predictions'}")
+    predict.main(
+        ["--model", str(run / "model"), "--input", str(out / "notes/validation"), "--output", str(out / "predictions")]
+    )
+    say(f"clinx score --gold {out / 'notes/validation'} --pred {out / 'predictions'}")
+    scores = out / "scores.json"
+    score.main(["--gold", str(out / "notes/validation"), "--pred", str(out / "predictions"), "--json", str(scores)])
+
+    say('pipeline("ner", model=…, trust_remote_code=True), in a fresh process that cannot import this project')
+    note = notes["validation"][0]
+    environment = {**os.environ, "HF_HOME": str(out / "fresh-hf-home"), "HF_HUB_OFFLINE": "1"}
+    found = subprocess.run(
+        [sys.executable, "-c", READER, str((run / "model").resolve())],
+        input=note.text,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**environment, "PYTHONIOENCODING": "utf-8"},
+        cwd=out,
+    )
+    if found.returncode:
+        raise RuntimeError(f"the fresh process failed:\n{found.stderr}")
+    print(textwrap.indent("\n".join(note.text.splitlines()[:8]), "    | "))
+    for entity in json.loads(found.stdout)[:10]:
+        where = f"{entity['start']:4}–{entity['end']:<4}"
+        print(f"    {entity['entity_group']:15} {entity['score']:.3f}  {where} {entity['word']!r}")
+    say(f"Done. Model repo: {run / 'model'}; training curves: {run / 'curves.png'}")
+    return json.loads(scores.read_text())["pred"]
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="clinx demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default="runs/demo", metavar="DIR", help="folder for all of it (default: runs/demo)")
+    demo(Path(parser.parse_args(argv).out))
