@@ -140,9 +140,7 @@ def test_parameters_of_the_pipeline_are_defaults_of_its_calls(model, tokenizer, 
 
 
 def test_an_unknown_strategy_is_refused(model, tokenizer, ner):
-    with pytest.raises(
-        ValueError, match="aggregation_strategy is .best., expected simple, .* max or none"
-    ):
+    with pytest.raises(ValueError, match="aggregation_strategy is .best., expected simple, .* max or none"):
         ner(SENTENCE, aggregation_strategy="best")
     with pytest.raises(ValueError, match="aggregation_strategy is 'best'"):
         ClinXPipeline(model=model, tokenizer=tokenizer, aggregation_strategy="best")
