@@ -8,12 +8,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import nn
-from transformers import XLMRobertaConfig, XLMRobertaModel
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 
 
+NOTE = "Carcinoma ductal infiltrante, dolor torácico y fiebre; paracetamol 500 mg cada 8 horas, sin náuseas "
 ODD = {
     "NUL": "\x00",
     "controls": "\x01\x07\x1b\x7f\x85",
@@ -37,8 +39,8 @@ ODD = {
     "odd spaces": "\u00a0\u2003\u3000\u2028\u2029\x0b\x0c",
     "Windows line ends": "\r\n\r\n\t\r",
     "names of special tokens": "<s></s><pad><unk><mask>▁",
-    "leader dots": "." * 5_000 + "!?" * 5_000,
-    "a word without an end": "a" * 3_000,
+    "leader dots": "." * 1_000 + "!?" * 500,
+    "a word without an end": "a" * 1_000,
 }
 
 
@@ -114,14 +116,15 @@ def test_a_wrong_row_does_not_break_the_next_call(ner):
 
 
 @pytest.fixture(scope="module")
-def narrow_ner(tokenizer, tmp_path_factory):
-    """One layer, 16 wide: what remains is what all but the encoder cost."""
-    folder = tmp_path_factory.mktemp("narrow")
+def narrow_ner(tmp_path_factory):
+    """One layer, 16 wide, and a subword a word: what remains is what all but the encoder costs."""
+    backend = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.train_from_iterator([NOTE], trainers.WordLevelTrainer(special_tokens=["<pad>", "<unk>"]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>")
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
-    special = {"pad_token_id": tokenizer.pad_token_id, "type_vocab_size": 1}
-    XLMRobertaModel(
-        XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, **sizes, **special)
-    ).save_pretrained(folder)
+    folder = tmp_path_factory.mktemp("narrow")
+    BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=0, **sizes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(1)
     model = ClinXForTokenClassification.from_encoder(folder, ["FARMACO", "DOLENCIA"])
@@ -129,15 +132,15 @@ def narrow_ner(tokenizer, tmp_path_factory):
     return ClinXPipeline(model=model, tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_5_megabytes_on_one_line_are_read(narrow_ner):
-    unit = "Carcinoma ductal infiltrante, dolor torácico y fiebre; paracetamol 500 mg cada 8 horas, sin náuseas "
-    text = unit * (5_000_000 // len(unit.encode()))
-    narrow_ner(unit * 100)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    text = NOTE * (5_000_000 // len(NOTE.encode()))
+    narrow_ner(NOTE * 100)
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     entities = narrow_ner(text)
-    seconds = time.perf_counter() - start
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"5 MB on one line: {seconds:.1f} s, peak memory grew by {growth:.0f} MiB, {len(entities)} entities")
-    assert entities[-1]["end"] > len(text) - len(unit)
+    seconds = time.process_time() - start
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    print(f"5 MB on one line: {seconds:.1f} s of CPU, peak memory grew by {growth} MiB, {len(entities)} entities")
+    assert entities[-1]["end"] > len(text) - len(NOTE)
     assert all(entity["word"] == text[entity["start"] : entity["end"]] for entity in entities)
-    assert growth < 3_000
+    assert growth < 2_000

@@ -216,9 +216,6 @@ def test_span_posteriors_are_those_of_brute_force(batch):
     found = batch.crf.span_posteriors(*batch.chains(), *torch.tensor(queries).t())
     assert (found <= 1 + 1e-12).all() and (found > 0).any()
     np.testing.assert_allclose(found.numpy(), [expected[query] for query in queries], rtol=1e-9, atol=1e-14)
-
-
-def test_no_spans_have_no_posteriors(batch):
     assert batch.crf.span_posteriors(*batch.chains(), *torch.zeros(4, 0, dtype=torch.int64)).shape == (0,)
 
 

@@ -50,7 +50,7 @@ def test_what_may_follow_and_open_and_close_is_what_the_scheme_says(scheme, n_ty
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("n_types", [1, 3])
 def test_tags_that_may_close_and_open_are_slices(scheme, n_types):
-    """The Viterbi recursion rests on it: any of `closing` before any of `opening`, I first and B last, each in order."""
+    """The Viterbi recursion rests on it: any of `closing` before any of `opening`, I first, B last, each in order."""
     tags = TagSet(n_types, scheme)
     in_order = np.array(names(tags))
     assert tags.ends.nonzero()[:, 0].tolist() == list(range(len(tags)))[tags.closing]
