@@ -1,28 +1,131 @@
-"""Fixtures of all rooms: where the real corpora and models lie, and a tiny encoder trained on nothing."""
+"""Fixtures of all rooms: small tokenizers, a tiny encoder, and where real corpora and models lie, if they do."""
 
 import os
 from pathlib import Path
 
 import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 
-def _external(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable, Path(__file__).parents[1] / default))
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+NOTES = [
+    "Paciente varón de 54 años que acude a urgencias por dolor torácico de 3 horas de evolución.",
+    "La Dra. García solicita analítica: hemoglobina 13.5 g/dl, leucocitos 7,200, creatinina 0.9 mg/dl.",
+    "Se diagnostica carcinoma ductal infiltrante; se pauta paracetamol 500 mg cada 8 horas.",
+    "Antecedentes: hipertensión arterial, diabetes mellitus tipo 2, tabaquismo (20 cigarrillos al día).",
+    "Tras la cirugía la evolución fue favorable, sin fiebre ni náuseas. Alta el 12/03/2015.",
+    "A 67-year-old woman with metastatic lung cancer was admitted to St. Mary's Hospital with chest pain.",
+    "¿Refiere alergias? ¡No! Niega vómitos, cefalea o pérdida de peso durante los últimos meses.",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)  # two busy cores can slow small operations a thousandfold
 
 
 @pytest.fixture(scope="session")
-def corpora() -> Path:
-    """The folder of real corpora; a test that needs it is skipped where it is absent."""
-    folder = _external("CLINX_CORPORA", "../shared/corpora")
+def tokenizer():
+    """As XLM-R's: Unigram, Metaspace, `<s>` … `</s>`."""
+    backend = Tokenizer(models.Unigram())
+    backend.normalizer = normalizers.NFKC()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits()]
+    )
+    backend.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
+    backend.train_from_iterator(NOTES, trainer)
+    ends = [(token, backend.token_to_id(token)) for token in ("<s>", "</s>")]
+    backend.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token=AddedToken("<mask>", lstrip=True, special=True),
+    )
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer():
+    """As GPT-2's: byte-level BPE, no special tokens around a text; a character may have several pieces."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator(NOTES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
+@pytest.fixture(scope="session")
+def wordpiece_tokenizer():
+    """As BERT's: cleaned, lower-cased, without accents; `[CLS]` … `[SEP]`."""
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    backend.train_from_iterator(NOTES, trainer)
+    ends = [(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    backend.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ends)
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, **{f"{name}_token": token for name, token in names.items()}
+    )
+
+
+def external(variable: str, default: str) -> Path:
+    """A folder beside the project; the test is skipped where it is absent."""
+    folder = Path(os.environ.get(variable, Path(__file__).parents[1] / default))
     if not folder.is_dir():
-        pytest.skip(f"no corpora at {folder}: set CLINX_CORPORA")
+        pytest.skip(f"{folder} is not there: set {variable}")
     return folder
 
 
 @pytest.fixture(scope="session")
+def corpora() -> Path:
+    return external("CLINX_CORPORA", "../shared/corpora")
+
+
+@pytest.fixture(scope="session")
 def mini_encoder() -> Path:
-    """The small pretrained Spanish encoder; a test that needs it is skipped where it is absent."""
-    folder = _external("CLINX_MODELS", "../shared/models") / "clin-x-es-mini"
-    if not folder.is_dir():
-        pytest.skip(f"no model at {folder}: set CLINX_MODELS")
+    """The small language model of Spanish case reports."""
+    return external("CLINX_MODELS", "../shared/models") / "clin-x-es-mini"
+
+
+@pytest.fixture(scope="session")
+def spanish_tokenizer(mini_encoder):
+    return AutoTokenizer.from_pretrained(mini_encoder)
+
+
+@pytest.fixture(scope="session", params=["tokenizer", "byte_tokenizer", "wordpiece_tokenizer", "spanish_tokenizer"])
+def any_tokenizer(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_dir(tokenizer, tmp_path_factory):
+    """A folder with a random 2-layer, 32-wide XLM-R encoder and the Unigram tokenizer, as `save_pretrained` writes."""
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    XLMRobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

@@ -227,6 +227,7 @@ def test_under_autocast_the_emissions_and_the_loss_stay_in_float32(model, batch,
         out.loss.backward()
     assert out.emissions.dtype == out.logits.dtype == out.loss.dtype == torch.float32
     assert not torch.equal(out.emissions, expected.emissions), "the encoder did not run in bfloat16"
+    assert not torch.equal(out.emissions, out.emissions.bfloat16().float()), "the classifier did"
     torch.testing.assert_close(out.loss, expected.loss, rtol=0.05, atol=0.05)
 
 
@@ -245,3 +246,9 @@ def test_half_precision_leaves_classifier_and_crf_in_float32(model, batch, label
     assert {name: parameter.dtype for name, parameter in again.named_parameters()} == {
         name: parameter.dtype for name, parameter in half.named_parameters()
     }
+
+
+def test_emissions_are_float32_even_where_all_parameters_were_cast(model, batch, labels):
+    out = model.to(torch.bfloat16)(**batch, labels=labels)
+    assert out.emissions.dtype == out.logits.dtype == out.loss.dtype == torch.float32
+    out.loss.backward()

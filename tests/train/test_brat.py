@@ -1,17 +1,12 @@
 """BRAT folders are read exactly, or the fault is named by file and line; what is written can be read by others."""
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from train.corpora.brat import read_brat, write_brat
 from train.documents import Document, Entity
 from train.errors import InputError
-
-CORPORA = Path(os.environ.get("CLINX_CORPORA", "../shared/corpora"))
-needs_corpora = pytest.mark.skipif(not CORPORA.is_dir(), reason=f"needs the shared corpora, not found at {CORPORA}")
 
 
 @pytest.fixture
@@ -27,7 +22,6 @@ def read(tmp_path):
     return read
 
 
-@needs_corpora
 @pytest.mark.parametrize(
     ("corpus", "notes", "mentions", "differing", "marked"),
     [
@@ -40,8 +34,8 @@ def read(tmp_path):
         ("cantemist/dev2", 250, 2660, 0, 0),
     ],
 )
-def test_no_mention_of_a_real_corpus_is_lost(corpus, notes, mentions, differing, marked):
-    documents = list(read_brat(CORPORA / corpus))
+def test_no_mention_of_a_real_corpus_is_lost(corpus, notes, mentions, differing, marked, corpora):
+    documents = list(read_brat(corpora / corpus))
     assert len(documents) == notes
     assert sum(len(document.entities) for document in documents) == mentions
     assert sum((document.problems for document in documents), Counter()) == +Counter({"text differs": differing})

@@ -23,6 +23,7 @@ from train.documents import (
 )
 from train.errors import InputError
 
+
 ANY_CHARACTER = st.characters()  # lone surrogates too
 UTF8_CHARACTER = st.characters(codec="utf-8")
 TRICKY = "\ufeff\r\n\t\0 ½\u2028\x85\x1cمريض👩🏽‍⚕️e\u0301"

@@ -169,8 +169,9 @@ def test_prediction_goes_on_where_it_was_cut_off(run, notes, tmp_path, monkeypat
     monkeypatch.setattr(predict, write.__name__, write)
     assert predict.predict(*arguments) == 2
     assert predict.predict(*arguments) == 0
-    for path in (tmp_path / "whole").glob("[!.]*"):
-        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+    name = "predictions.jsonl" if format == "jsonl" else "."
+    assert list(read_corpus(tmp_path / "out" / name)) == list(read_corpus(tmp_path / "whole" / name))
+    assert not [path for path in (tmp_path / "out").iterdir() if path.suffix in (".partial", ".tmp")]
 
 
 def test_predictions_of_another_model_are_not_mixed(run, notes, tmp_path):

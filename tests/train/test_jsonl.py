@@ -2,16 +2,12 @@
 
 import gzip
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from train.corpora.jsonl import read_jsonl, write_jsonl
 from train.documents import Document, Entity
 from train.errors import InputError
-
-CORPORA = Path(os.environ.get("CLINX_CORPORA", "../shared/corpora"))
 
 
 @pytest.fixture
@@ -24,9 +20,8 @@ def read(tmp_path):
     return read
 
 
-@pytest.mark.skipif(not CORPORA.is_dir(), reason=f"needs the shared corpora, not found at {CORPORA}")
-def test_a_real_gzipped_corpus_without_annotations_is_read_whole():
-    documents = list(read_jsonl(CORPORA / "pretraining-es/notes.jsonl.gz", annotated=False))
+def test_a_real_gzipped_corpus_without_annotations_is_read_whole(corpora):
+    documents = list(read_jsonl(corpora / "pretraining-es/notes.jsonl.gz", annotated=False))
     assert len(documents) == len({document.id for document in documents}) == 4182
     assert all(document.text and not document.entities for document in documents)
 

@@ -19,6 +19,7 @@ from train.errors import InputError
 from train.score import compare, main, score
 from train.strict_f1.strict_f1 import count_matches
 
+
 ROOT = Path(__file__).parents[2]
 TEXT = "x" * 40
 
