@@ -161,10 +161,10 @@ def finetune(data, model_args, optimization, args) -> Path:
     if args.label_smoothing_factor:
         raise InputError("label_smoothing_factor would bypass the CRF: leave it out")
     settings = {k: v for part in (data, model_args, optimization) for k, v in asdict(part).items()}
-    settings |= {
-        k: getattr(args, k) for k in ("learning_rate", "num_train_epochs", "max_steps", "weight_decay", "seed")
-    }
-    if claim_run_folder(folder, settings):
+    settings |= {name: getattr(args, name) for name in RECORDED}
+    with args.main_process_first(local=False, desc="claim the run's folder"):
+        is_done = claim_run_folder(folder, settings)
+    if is_done:
         print(f"{folder} is a finished run of this recipe: its model is in {folder / 'model'}")
         return folder
 

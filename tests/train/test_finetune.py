@@ -182,7 +182,8 @@ def test_predictions_of_another_model_are_not_mixed(run, notes, tmp_path):
 
 def test_the_first_screen_lists_the_verbs_and_each_has_help(capsys):
     assert cli.main([]) == 0
-    assert all(verb in capsys.readouterr().out for verb in cli.VERBS)
+    shown = capsys.readouterr().out
+    assert all(verb in shown for verb in cli.VERBS)
     for verb in cli.VERBS:
         with pytest.raises(SystemExit) as stop:
             cli.main([verb, "--help"])
