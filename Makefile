@@ -8,12 +8,12 @@ COMPAT := .compat/transformers-4.57
 demo: .venv/demo
 	$(BIN)/clinx demo
 
-test: .venv/test
+test: lint test-compat
 	$(BIN)/python -m pytest -m "not slow"
 
 # The code that model repos carry, under the oldest transformers that it supports.
 test-compat: .venv/test $(COMPAT)
-	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest -m compat
+	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest -m "compat and not slow"
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
@@ -32,7 +32,7 @@ lint: .venv/test
 	touch $@
 
 $(COMPAT):
-	rm -rf $@.partial
+	rm -rf $@ $@.partial
 	$(BIN)/pip install --quiet --no-deps --target $@.partial "transformers==4.57.6" "huggingface_hub==0.36.2" "tokenizers==0.22.2"
 	mv $@.partial $@
 

@@ -40,7 +40,7 @@ print(json.dumps(ner(sys.stdin.read())))
 """
 
 
-def train_tokenizer(texts: list[str], vocab_size: int = 2000) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: list[str], vocab_size: int = 600) -> PreTrainedTokenizerFast:
     """A Unigram tokenizer as XLM-R has it; punctuation and digits are split off, so that no piece crosses a mention."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
@@ -81,6 +81,7 @@ def pretrain(folder: Path, texts: list[str], steps: int) -> None:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         type_vocab_size=1,
+        initializer_range=0.08,  # near 1 / sqrt(width): with the 0.02 of large models it learns little at first
     )
     args = TrainingArguments(
         output_dir=str(folder.with_name("pretraining")),
