@@ -78,7 +78,7 @@ def pretrain(folder: Path, texts: list[str], steps: int) -> None:
         num_attention_heads=4,
         intermediate_size=384,
         max_position_embeddings=514,
-        hidden_dropout_prob=0.0,
+        hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.0,
         type_vocab_size=1,
         initializer_range=0.08,  # near 1 / sqrt(width): with the 0.02 of large models it learns little at first
@@ -101,7 +101,7 @@ def pretrain(folder: Path, texts: list[str], steps: int) -> None:
     save_tokenizer(tokenizer, folder)
 
 
-def demo(out: Path, pretraining_steps: int = 300) -> dict:
+def demo(out: Path, pretraining_steps: int = 500) -> dict:
     """Runs the demo in the folder `out`, prints what it does, and returns the validation scores."""
     start = time.time()
     logging.set_verbosity_error()
@@ -110,7 +110,7 @@ def demo(out: Path, pretraining_steps: int = 300) -> dict:
     def say(text: str):
         print(f"\n[{next(step)}, {time.time() - start:.0f} s] {text}", flush=True)
 
-    notes = {"train": synthetic_notes(300, split="train"), "validation": synthetic_notes(60, split="validation")}
+    notes = {"train": synthetic_notes(600, split="train"), "validation": synthetic_notes(60, split="validation")}
     say(f"Synthetic Spanish and English notes with {len(ENTITY_TYPES)} entity types → {out / 'notes'} (BRAT)")
     for split, documents in notes.items():
         for document in documents:
