@@ -24,18 +24,10 @@ from transformers import (
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, DocumentPredictor
+from tests.modeling_clinx.models import TYPES, new_model
 
 
 pytestmark = pytest.mark.compat
-
-TYPES = ["FARMACO", "DOLENCIA"]
-
-
-def new_model(folder, **config_kwargs):
-    torch.manual_seed(1)
-    model = ClinXForTokenClassification.from_encoder(folder, TYPES, **config_kwargs).eval()
-    nn.init.normal_(model.classifier.weight)
-    return model
 
 
 @pytest.fixture

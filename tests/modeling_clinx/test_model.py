@@ -6,20 +6,12 @@ from torch import nn
 from transformers import DataCollatorForTokenClassification
 
 from modeling_clinx import ClinXForTokenClassification
+from tests.modeling_clinx.models import new_model
 
 
 pytestmark = pytest.mark.compat
 
-TYPES = ["FARMACO", "DOLENCIA"]
 TEXTS = ["La paciente toma paracetamol 500 mg cada 8 horas.", "Niega fiebre."]
-
-
-def new_model(folder, **config_kwargs):
-    """A model on the encoder of `folder`, without dropout, that finds something at random."""
-    torch.manual_seed(1)
-    model = ClinXForTokenClassification.from_encoder(folder, TYPES, **config_kwargs).eval()
-    nn.init.normal_(model.classifier.weight)
-    return model
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import huggingface_hub
 import pytest
 import torch
 import transformers
-from torch import nn
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, ClinXPipeline, DocumentPredictor
+from tests.modeling_clinx.models import new_model
 
 
 pytestmark = pytest.mark.compat
@@ -29,13 +29,6 @@ for room in ("modeling_clinx", "hub_cards", "train"):
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 folder, *more = sys.argv[1:]
 """
-
-
-def new_model(folder, entity_types=("FARMACO", "DOLENCIA"), **config_kwargs):
-    torch.manual_seed(1)
-    model = ClinXForTokenClassification.from_encoder(folder, entity_types, **config_kwargs).eval()
-    nn.init.normal_(model.classifier.weight)
-    return model
 
 
 @pytest.fixture(scope="module")
