@@ -214,3 +214,10 @@ def test_an_encoder_without_a_fast_tokenizer_is_refused(tmp_path):
     T5Config().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="no fast tokenizer"):
         ClinXForTokenClassification.from_encoder(tmp_path, TYPES)
+
+
+@pytest.mark.parametrize("device_map", ["cpu", "auto", {"": "cpu"}])
+def test_a_repo_loads_with_a_device_map(model, tokenizer, batch, tmp_path, device_map):
+    save_model_repo(model, tokenizer, tmp_path / "mapped_ner")
+    loaded = ClinXForTokenClassification.from_pretrained(tmp_path / "mapped_ner", device_map=device_map)
+    torch.testing.assert_close(loaded(**batch).emissions, model(**batch).emissions)

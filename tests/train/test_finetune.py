@@ -197,3 +197,8 @@ def test_corpus_stats_tell_the_ceiling(notes, tiny_encoder_dir, capsys):
     stats = json.loads(capsys.readouterr().out)
     assert stats["documents"] == 12 and stats["entities"] == sum(stats["labels"].values())
     assert 0.5 < stats["ceiling"] <= 1
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(recipe, tmp_path):
+    folder = finetuned(recipe, tmp_path / "run", "--learning_rate", "0", "--early_stopping_patience", "1")
+    assert json.loads((folder / "metrics.json").read_text())["steps"] == 4
