@@ -101,5 +101,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         super().__init__(id2label=dict(enumerate(labels)), label2id={x: i for i, x in enumerate(labels)}, **kwargs)
 
     def to_dict(self):
-        """A saved configuration names the code that is saved beside it, whatever repo this one was loaded from."""
-        return {**super().to_dict(), "auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines()}
+        """A saved configuration names the code saved beside it, and no folder of the machine that it was made on."""
+        saved = {**super().to_dict(), "auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines()}
+        (saved.get("encoder") or {}).pop("_name_or_path", None)
+        return saved

@@ -77,6 +77,12 @@ def test_a_configuration_survives_the_disk(model, tmp_path):
     assert again.label2id == {label: i for i, label in again.id2label.items()} and again.num_labels == 5
 
 
+def test_a_repo_does_not_tell_where_its_encoder_lay(model, tokenizer, tiny_encoder_dir, tmp_path):
+    repo = save_model_repo(model, tokenizer, tmp_path / "told_ner")
+    for file in repo.glob("*.json"):
+        assert str(tiny_encoder_dir) not in file.read_text(encoding="utf-8")
+
+
 def test_a_format_from_the_future_is_refused(model, tmp_path):
     model.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
