@@ -3,20 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPAT := .compat/transformers-4.57
 
-.PHONY: demo test test-compat test-slow lint clean
+.PHONY: demo test test-compat lint clean
 
 demo: .venv/demo
 	$(BIN)/clinx demo
 
 test: lint test-compat
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest
 
 # The code that model repos carry, under the oldest transformers that it supports.
 test-compat: .venv/test $(COMPAT)
 	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest tests/modeling_clinx -m "compat and not slow"
-
-test-slow: .venv/test
-	$(BIN)/python -m pytest -m slow
 
 lint: .venv/test
 	$(BIN)/ruff check .
