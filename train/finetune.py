@@ -125,14 +125,14 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def claim_run_folder(folder: Path, settings: dict[str, str]) -> bool:
-    """Writes the settings into the run's folder, or checks that it holds a run of the same; True if that is done.
+def claim_run_folder(folder: Path, settings: dict) -> bool:
+    """Writes the settings into the run's folder; True if it holds a finished run of the same.
 
     Raises:
-        InputError: the folder holds a run of other settings; names the first that differs.
+        InputError: the folder holds checkpoints or a model of other settings; names the first that differs.
     """
-    file = folder / "recipe.json"
-    if file.exists():
+    file, is_done = folder / "recipe.json", (folder / "metrics.json").exists()
+    if file.exists() and (is_done or last_complete_checkpoint(folder)):
         before = json.loads(file.read_text())
         for key in sorted({*before, *settings}):
             if before.get(key) != settings.get(key):
@@ -140,7 +140,7 @@ def claim_run_folder(folder: Path, settings: dict[str, str]) -> bool:
                     f"{folder} holds a run with {key} {before.get(key)!r}, not {settings.get(key)!r}: "
                     "choose another --output_dir, or remove that folder"
                 )
-        return (folder / "metrics.json").exists()
+        return is_done
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     return False
@@ -178,8 +178,13 @@ def finetune(data, model_args, optimization, args) -> Path:
     set_seed(args.seed)
     hub_kwargs = {"revision": model_args.revision} if model_args.revision else {}
     config = {k: v for k, v in asdict(model_args).items() if k not in ("encoder", "revision")}
-    tokenizer = AutoTokenizer.from_pretrained(model_args.encoder, **hub_kwargs)
-    model = ClinXForTokenClassification.from_encoder(model_args.encoder, entity_types, hub_kwargs=hub_kwargs, **config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_args.encoder, **hub_kwargs)
+        model = ClinXForTokenClassification.from_encoder(
+            model_args.encoder, entity_types, hub_kwargs=hub_kwargs, **config
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot start from the encoder {model_args.encoder}: {error}") from error
     features, problems = window_features(train, tokenizer, model.config)
     if not features:
         raise InputError(f"{data.train}: the training documents hold no text that could be labelled")

@@ -44,8 +44,11 @@ def predict(
     documents = read_corpus(source, source_format, annotated=False)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = ClinXForTokenClassification.from_pretrained(model).to(device)
-    predictor = DocumentPredictor(network, AutoTokenizer.from_pretrained(model), batch_size)
+    try:
+        network = ClinXForTokenClassification.from_pretrained(model).to(device)
+        predictor = DocumentPredictor(network, AutoTokenizer.from_pretrained(model), batch_size)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot load the model {model}: {error}") from error
 
     claim = {"model": str(model), "input": str(source), "format": format}
     claim_file = folder / ".clinx-predict.json"

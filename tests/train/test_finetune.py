@@ -108,11 +108,24 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
         (("--label_smoothing_factor", "0.1"), "would bypass the CRF"),
         (("--per_device_train_batch_size", "8"), "set batch_subwords"),
         (("--train", "/nowhere"), "/nowhere"),
+        (("--encoder", "/no/encoder"), "cannot start from the encoder /no/encoder"),
     ],
 )
 def test_what_cannot_be_trained_is_told(recipe, tmp_path, capsys, overrides, expected):
     assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "run"), *overrides]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_fault_in_the_recipe_does_not_claim_the_run_folder(recipe, tmp_path):
+    folder = ["--output_dir", str(tmp_path / "run")]
+    assert cli.main(["finetune", str(recipe), *folder, "--train", "/nowhere"]) == 2
+    assert cli.main(["finetune", str(recipe), *folder, "--max_steps", "2"]) == 0
+
+
+def test_a_model_that_is_not_there_is_told(notes, tmp_path, capsys):
+    arguments = ["--input", str(notes / "validation"), "--output", str(tmp_path / "out")]
+    assert cli.main(["predict", "--model", "/no/model", *arguments]) == 2
+    assert "cannot load the model /no/model" in capsys.readouterr().err
 
 
 def test_a_corpus_without_entities_is_refused(recipe, tmp_path, capsys):
