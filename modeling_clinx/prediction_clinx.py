@@ -84,7 +84,8 @@ class DocumentPredictor:
             for i, (text, tokens) in enumerate(zip(texts, documents, strict=True))
             for window in windows(text, tokens, config, n_special)
         ]
-        offsets = np.append(0, np.cumsum(sizes))
+        labelled = [documents[i].chain[window.core_start : window.core_stop] for i, window in found]
+        offsets = np.cumsum([0, *(chain.sum() for chain in labelled)])  # cores follow each other, and leave nothing out
         stitched = torch.empty(offsets[-1], len(self.model.crf.tags), device=device)
         pad = self.tokenizer.pad_token_id or 0
         lengths = np.array([window.stop - window.start + n_special for _, window in found])
@@ -94,15 +95,11 @@ class DocumentPredictor:
             goals = []
             for row, index in enumerate(batch):
                 i, window = found[index]
-                tokens = documents[i]
-                begin = len(self.prefix)
-                ids = [*self.prefix, *tokens.ids[window.start : window.stop], *self.suffix]
+                ids = [*self.prefix, *documents[i].ids[window.start : window.stop], *self.suffix]
                 input_ids[row, : len(ids)] = ids
-                labelled = tokens.chain[window.core_start : window.core_stop]
-                first = begin + window.core_start - window.start
-                core[row, first : first + len(labelled)] = labelled
-                goal = offsets[i] + int(tokens.chain[: window.core_start].sum())
-                goals.append(np.arange(goal, goal + labelled.sum()))
+                first = len(self.prefix) + window.core_start - window.start
+                core[row, first : first + len(labelled[index])] = labelled[index]
+                goals.append(np.arange(offsets[index], offsets[index + 1]))
             attention = torch.arange(shape[1]) < torch.from_numpy(lengths[batch])[:, None]
             emissions = self.model.emit(torch.from_numpy(input_ids).to(device), attention.long().to(device))
             stitched[torch.from_numpy(np.concatenate(goals)).to(device)] = emissions[torch.from_numpy(core).to(device)]

@@ -43,17 +43,16 @@ def predict(
     folder = Path(output)
     documents = read_corpus(source, source_format, annotated=False)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
+    claim = {"model": str(model), "input": str(source), "format": format}
+    claim_file = folder / ".clinx-predict.json"
+    if claim_file.exists() and (before := json.loads(claim_file.read_text())) != claim:
+        raise InputError(f"{folder} holds predictions of {before}: choose another --output, or remove that folder")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         network = ClinXForTokenClassification.from_pretrained(model).to(device)
         predictor = DocumentPredictor(network, AutoTokenizer.from_pretrained(model), batch_size)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the model {model}: {error}") from error
-
-    claim = {"model": str(model), "input": str(source), "format": format}
-    claim_file = folder / ".clinx-predict.json"
-    if claim_file.exists() and (before := json.loads(claim_file.read_text())) != claim:
-        raise InputError(f"{folder} holds predictions of {before}: choose another --output, or remove that folder")
     folder.mkdir(parents=True, exist_ok=True)
     claim_file.write_text(json.dumps(claim))
 

@@ -43,9 +43,11 @@ class ClinXTrainer(Trainer):
         head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
     """
 
-    def __init__(self, *, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs):
-        super().__init__(**kwargs, eval_dataset=validation, data_collator=WindowCollator(0))
-        self.data_collator = WindowCollator(self.processing_class.pad_token_id or 0)
+    def __init__(
+        self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
+    ):
+        collator = WindowCollator(processing_class.pad_token_id or 0)
+        super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
 
     def get_train_dataloader(self) -> DataLoader:
