@@ -2,7 +2,8 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from .configuration_clinx import ClinXConfig
+from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
+from .ensemble_clinx import ClinXEnsembleForTokenClassification, ClinXEnsembleModel
 from .modeling_clinx import ClinXForTokenClassification, ClinXModel
 from .pipeline_clinx import ClinXPipeline
 from .prediction_clinx import DocumentPredictor
@@ -12,5 +13,17 @@ from .prediction_clinx import DocumentPredictor
 AutoConfig.register(ClinXConfig.model_type, ClinXConfig)
 AutoModel.register(ClinXConfig, ClinXModel)
 AutoModelForTokenClassification.register(ClinXConfig, ClinXForTokenClassification)
+AutoConfig.register(ClinXEnsembleConfig.model_type, ClinXEnsembleConfig)
+AutoModel.register(ClinXEnsembleConfig, ClinXEnsembleModel)
+AutoModelForTokenClassification.register(ClinXEnsembleConfig, ClinXEnsembleForTokenClassification)
 
-__all__ = ["ClinXConfig", "ClinXForTokenClassification", "ClinXModel", "ClinXPipeline", "DocumentPredictor"]
+__all__ = [
+    "ClinXConfig",
+    "ClinXEnsembleConfig",
+    "ClinXEnsembleForTokenClassification",
+    "ClinXEnsembleModel",
+    "ClinXForTokenClassification",
+    "ClinXModel",
+    "ClinXPipeline",
+    "DocumentPredictor",
+]

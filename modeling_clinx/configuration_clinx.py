@@ -10,11 +10,6 @@ CHOICES = {
     "unit": ("subword", "word"),
     "segmentation": ("packed", "sentence"),
 }
-AUTO_MAP = {
-    "AutoConfig": "configuration_clinx.ClinXConfig",
-    "AutoModel": "modeling_clinx.ClinXModel",
-    "AutoModelForTokenClassification": "modeling_clinx.ClinXForTokenClassification",
-}
 
 
 def _custom_pipelines() -> dict:
@@ -57,6 +52,11 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
 
     model_type = "clinx"
     sub_configs = {"encoder": AutoConfig}
+    _repo_code = {
+        "AutoConfig": "configuration_clinx.ClinXConfig",
+        "AutoModel": "modeling_clinx.ClinXModel",
+        "AutoModelForTokenClassification": "modeling_clinx.ClinXForTokenClassification",
+    }
     keys_to_ignore_at_inference = ["emissions"]
 
     def __init__(
@@ -97,11 +97,36 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         for derived in ("id2label", "label2id", "num_labels"):
             kwargs.pop(derived, None)
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
-        kwargs = {"auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines(), **kwargs}
+        kwargs = {"auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines(), **kwargs}
         super().__init__(id2label=dict(enumerate(labels)), label2id={x: i for i, x in enumerate(labels)}, **kwargs)
 
     def to_dict(self):
         """A saved configuration names the code saved beside it, and no folder of the machine that it was made on."""
-        saved = {**super().to_dict(), "auto_map": dict(AUTO_MAP), "custom_pipelines": _custom_pipelines()}
+        saved = {**super().to_dict(), "auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines()}
         (saved.get("encoder") or {}).pop("_name_or_path", None)
         return saved
+
+
+class ClinXEnsembleConfig(ClinXConfig):
+    """Configuration of an ensemble whose members all have the settings of one `ClinXConfig`.
+
+    Args:
+        members: where each member came from, `name@commit` on the Hub, or `local`.
+        vote: `majority` of the members' labels at each subword, or `average` of their marginals.
+
+    Raises:
+        ValueError: an unknown vote.
+    """
+
+    model_type = "clinx-ensemble"
+    _repo_code = {
+        "AutoConfig": "configuration_clinx.ClinXEnsembleConfig",
+        "AutoModel": "ensemble_clinx.ClinXEnsembleModel",
+        "AutoModelForTokenClassification": "ensemble_clinx.ClinXEnsembleForTokenClassification",
+    }
+
+    def __init__(self, encoder=None, members=(), vote="majority", **kwargs):
+        if vote not in ("majority", "average"):
+            raise ValueError(f"vote is {vote!r}, expected majority or average")
+        self.members, self.vote = list(members), vote
+        super().__init__(encoder, **kwargs)

@@ -177,17 +177,18 @@ class ClinXCRF(nn.Module):
             yield first, lattice
 
     @torch.no_grad()
-    def span_posteriors(self, emissions, lengths, edges, rows, starts, stops, types):
+    def span_posteriors(self, lattices, lengths, rows, starts, stops, types):
         """Exact probability that each span with its entity type is in the labelling as `spans_from_bio` reads it.
 
         Args:
+            lattices: what `posteriors` yields.
             rows, starts, stops, types: (S,) int64; the span is at positions `starts` to `stops` (exclusive) of a row.
 
         Returns:
             (S,) float64.
         """
-        tags = self.tags.of_type().to(emissions.device)[types]  # (S, R)
-        continues = self.tags.continues.to(emissions.device)
+        tags = self.tags.of_type().to(rows.device)[types]  # (S, R)
+        continues = self.tags.continues.to(rows.device)
         psi, _ = self._psi()
         breaks, carries_on = psi * ~continues, psi * continues
         sizes = stops - starts
@@ -196,7 +197,7 @@ class ClinXCRF(nn.Module):
         positions = torch.arange(len(owner), device=rows.device) - offsets[owner] + starts[owner]
         entry, leave = (torch.ones(tags.shape, dtype=torch.float64, device=rows.device) for _ in range(2))
         gain = torch.zeros(len(owner), tags.shape[1], dtype=torch.float64, device=rows.device)
-        for first, lattice in self.posteriors(emissions, lengths, edges):
+        for first, lattice in lattices:
             after = first + len(lattice.alpha)
             s = ((starts - 1 >= first) & (starts - 1 < after)).nonzero()[:, 0]
             entry[s] = (lattice.alpha[starts[s] - 1 - first, rows[s]] @ breaks).gather(1, tags[s])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .labels_clinx import TagSet  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
+    from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
 
 
@@ -53,10 +54,6 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     _supports_flash_attn_2 = True
     _supports_flex_attn = True
 
-    def __init__(self, config: ClinXConfig):
-        super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
-
     def _init_weights(self, module):
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=getattr(self.config.encoder, "initializer_range", 0.02))
@@ -73,6 +70,7 @@ class ClinXModel(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
         self.post_init()
 
     def forward(self, *args, **kwargs):
@@ -90,6 +88,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
         if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
             self._keep_in_fp32_modules_strict = ["classifier"]
         self.dropout = nn.Dropout(config.dropout)

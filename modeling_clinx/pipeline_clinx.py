@@ -10,7 +10,9 @@ from .prediction_clinx import DocumentPredictor
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
+    from .crf_clinx import ClinXCRF  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
+    from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
 
 
@@ -18,7 +20,8 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
     """Finds entities in documents; a document may be of any length, and is read with its context.
 
     `ner(text)` returns a list of `{"entity_group", "score", "word", "start", "end"}`, where `word` is
-    `text[start:end]` and `score` the exact posterior probability of the span and its type. With
+    `text[start:end]` and `score` the exact posterior probability of the span and its type; of an ensemble, the mean of
+    its members', and "agreement" is the share of members that find the very same entity. With
     `aggregation_strategy="none"`: one `{"entity", "score", "index", "word", "start", "end"}` for each subword that is
     not `O`. The other strategies of transformers all mean entities, since the CRF labels whole spans.
 
@@ -78,16 +81,18 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
 
     def postprocess(self, model_outputs, subwords: bool = False, ignore_labels=("O",)) -> list[dict]:
         text, found = model_outputs
-        rows = zip(found.starts.tolist(), found.ends.tolist(), found.labels, found.scores, found.positions, strict=True)
+        columns = (found.starts, found.ends, found.labels, found.scores, found.positions, found.agreement)
+        is_ensemble = hasattr(self.model, "members")
         return [
             {
                 "entity" if subwords else "entity_group": label,
                 "score": float(score),
+                **({"agreement": float(agreement)} if is_ensemble else {}),
                 **({"index": int(position)} if subwords else {}),
                 "word": text[start:end],
-                "start": start,
-                "end": end,
+                "start": int(start),
+                "end": int(end),
             }
-            for start, end, label, score, position in rows
+            for start, end, label, score, position, agreement in zip(*columns, strict=True)
             if label not in ignore_labels
         ]

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
+from .crf_clinx import BLOCK
 from .labels_clinx import spans_from_bio
+from .vote_clinx import vote
 from .windows_clinx import Tokens, special_affixes, tokenize, windows
 
 
@@ -19,13 +22,15 @@ class Prediction(NamedTuple):
     labels: list[str]  # entity types, or BIO labels of single subwords
     scores: np.ndarray  # (n,) float64 posterior probability
     positions: np.ndarray  # (n,) int64 index of the first subword among the document's
+    agreement: np.ndarray  # (n,) float64 share of an ensemble's members that find the very same; 1 for one model
+    disagreement: float  # vote entropy of the members' labels, mean over subwords, in nats; 0 for one model
 
 
 class DocumentPredictor:
-    """Reads documents of any length with a `ClinXForTokenClassification`, many at a time.
+    """Reads documents of any length, many at a time; text is tokenized and windowed once for all members.
 
     Args:
-        model: the model, on its device.
+        model: a `ClinXForTokenClassification` or `ClinXEnsembleForTokenClassification`, on its device.
         tokenizer: its fast tokenizer.
         batch_size: windows of `window_length` that the encoder reads at a time; shorter ones count by their subwords.
 
@@ -35,6 +40,7 @@ class DocumentPredictor:
 
     def __init__(self, model, tokenizer, batch_size: int = 16):
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+        self.members = list(getattr(model, "members", [model]))
         tokenize(tokenizer, ["a"])
         self.prefix, self.suffix = special_affixes(tokenizer)
 
@@ -67,17 +73,17 @@ class DocumentPredictor:
                 emissions = self._emissions(texts, documents, sizes)
                 results: dict[int, Prediction] = {}
                 for group in _batches(sizes, budget=16384):
-                    chunk = torch.nn.utils.rnn.pad_sequence([emissions[i] for i in group], batch_first=True)
-                    for i, found in zip(group, self._decode(chunk, sizes[group], subwords), strict=True):
+                    chunks = [nn.utils.rnn.pad_sequence([part[i] for i in group], True) for part in emissions]
+                    for i, found in zip(group, self._decode(chunks, sizes[group], subwords), strict=True):
                         results[i] = self._to_characters(documents[i], *found)
         finally:
             self.model.train(was_training)
-        nothing = Prediction(*(np.zeros(0, np.int64),) * 2, [], np.zeros(0), np.zeros(0, np.int64))
+        nothing = Prediction(*(np.zeros(0, np.int64),) * 2, [], np.zeros(0), np.zeros(0, np.int64), np.zeros(0), 0.0)
         return [results.get(i, nothing) for i in range(len(texts))]
 
-    def _emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[torch.Tensor]:
-        """Emissions (chain positions, K) of each document, stitched from the cores of its windows."""
-        config, device = self.model.config, self.model.device
+    def _emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[list[torch.Tensor]]:
+        """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
+        config = self.model.config
         n_special = len(self.prefix) + len(self.suffix)
         found = [
             (i, window)
@@ -86,7 +92,7 @@ class DocumentPredictor:
         ]
         labelled = [documents[i].chain[window.core_start : window.core_stop] for i, window in found]
         offsets = np.cumsum([0, *(chain.sum() for chain in labelled)])  # cores follow each other, and leave nothing out
-        stitched = torch.empty(offsets[-1], len(self.model.crf.tags), device=device)
+        stitched = [torch.empty(offsets[-1], len(m.crf.tags), device=m.classifier.weight.device) for m in self.members]
         pad = self.tokenizer.pad_token_id or 0
         lengths = np.array([window.stop - window.start + n_special for _, window in found])
         for batch in _batches(lengths, budget=self.batch_size * config.window_length):
@@ -101,42 +107,81 @@ class DocumentPredictor:
                 core[row, first : first + len(labelled[index])] = labelled[index]
                 goals.append(np.arange(offsets[index], offsets[index + 1]))
             attention = torch.arange(shape[1]) < torch.from_numpy(lengths[batch])[:, None]
-            emissions = self.model.emit(torch.from_numpy(input_ids).to(device), attention.long().to(device))
-            stitched[torch.from_numpy(np.concatenate(goals)).to(device)] = emissions[torch.from_numpy(core).to(device)]
-        return list(stitched.split(sizes.tolist()))
+            inputs = (torch.from_numpy(input_ids), attention.long(), torch.from_numpy(core))
+            goals = torch.from_numpy(np.concatenate(goals))
+            for member, whole in zip(self.members, stitched, strict=True):
+                ids, attention, core = (x.to(whole.device) for x in inputs)
+                whole[goals.to(whole.device)] = member.emit(ids, attention)[core]
+        return [list(whole.split(sizes.tolist())) for whole in stitched]
 
-    def _decode(self, emissions, sizes, subwords: bool):
-        """Yields first position, position after the last, label and score of what is found in each row."""
-        crf = self.model.crf
-        lengths = torch.from_numpy(sizes).to(emissions.device)
-        chains = (emissions, lengths, torch.ones(len(sizes), 2, dtype=torch.bool, device=emissions.device))
-        paths = crf.tags.bio.to(emissions.device)[crf.decode(*chains)]  # (B, T) BIO ids
+    def _decode(self, emissions: list[torch.Tensor], sizes: np.ndarray, subwords: bool):
+        """Yields, for each row, first positions, positions after the last, labels, scores, agreement and disagreement.
+
+        Args:
+            emissions: by member, (B, T, K).
+            sizes: (B,) positions of each row.
+        """
+        config, tags, n_steps = self.model.config, self.members[0].crf.tags, int(sizes.max())
+        crfs = [member.crf for member in self.members]
+        chains = [
+            (e, torch.from_numpy(sizes).to(e.device), torch.ones(len(e), 2, dtype=torch.bool, device=e.device))
+            for e in emissions
+        ]
+        paths = np.stack([crf.decode(*chain).cpu().numpy() for crf, chain in zip(crfs, chains, strict=True)])
+        kept: list = [None] * len(crfs)  # lattices that fit in one block; longer ones are computed anew for each use
+
+        def lattices(n):
+            if n_steps <= BLOCK:
+                kept[n] = kept[n] or list(crfs[n].posteriors(*chains[n]))
+            return kept[n] or crfs[n].posteriors(*chains[n])
+
+        def marginals():
+            for blocks in zip(*map(lattices, range(len(crfs))), strict=True):
+                yield blocks[0][0], [(lattice.prior * lattice.beta).cpu() for _, lattice in blocks]
+
+        path = paths[0]
+        if hasattr(config, "vote"):
+            blocks = ((first, [member.numpy() for member in members]) for first, members in marginals())
+            path = vote(tags, paths, sizes, blocks, by_mass=config.vote == "average", linear=config.head == "linear")
+        on_chain = np.arange(n_steps) < sizes[:, None]
+        shares = [np.where(on_chain, (paths == member).mean(0), 1.0) for member in paths]  # (B, T) each
+        disagreement = -np.log(shares).mean(0).sum(1) / sizes
+        bio = tags.bio.numpy()
         if subwords:
-            scores = torch.zeros(paths.shape, dtype=torch.float64, device=paths.device)
-            for first, lattice in crf.posteriors(*chains):
-                folded = crf.tags.fold((lattice.prior * lattice.beta).transpose(0, 1))
+            scores = np.zeros(path.shape)
+            for first, members in marginals():
+                folded = torch.stack([tags.fold(member.transpose(0, 1)) for member in members]).sort(0).values.mean(0)
                 part = slice(first, first + folded.shape[1])
-                scores[:, part] = folded.gather(2, paths[:, part, None])[..., 0]
-            names = self.model.config.id2label
-            for path, size, row in zip(paths.cpu().numpy(), sizes, scores.cpu().numpy(), strict=True):
+                scores[:, part] = folded.gather(2, torch.from_numpy(bio[path[:, part]])[..., None])[..., 0]
+            agreement = (bio[paths] == bio[path]).mean(0)
+            for row, size in enumerate(sizes):
+                names = [config.id2label[label] for label in bio[path[row, :size]].tolist()]
                 at = np.arange(size)
-                yield at, at + 1, [names[label] for label in path[:size].tolist()], row[:size]
+                yield at, at + 1, names, scores[row, :size], agreement[row, :size], disagreement[row]
             return
-        spans = [spans_from_bio(path[:size]) for path, size in zip(paths.cpu().numpy(), sizes, strict=True)]
-        counts = [len(starts) for starts, _, _ in spans]
-        flat = [torch.from_numpy(np.concatenate(part)).to(emissions.device) for part in zip(*spans, strict=True)]
-        rows = torch.repeat_interleave(torch.tensor(counts)).to(emissions.device)
-        scores = crf.span_posteriors(*chains, rows, *flat).clamp(0.0, 1.0).cpu().numpy()
-        names = self.model.config.entity_types
-        for (starts, stops, types), score in zip(spans, np.split(scores, np.cumsum(counts)[:-1]), strict=True):
-            yield starts, stops, [names[kind] for kind in types.tolist()], score
+
+        def spans_of(path):  # of all rows at once: an O after each row ends what is open
+            starts, stops, types = spans_from_bio(np.pad(bio[path] * on_chain, ((0, 0), (0, 1))).ravel())
+            return starts, stops, types, (starts * (path.size + len(path)) + stops) * tags.n_types + types
+
+        starts, stops, types, keys = spans_of(path)
+        rows, starts, stops = starts // (n_steps + 1), starts % (n_steps + 1), stops % (n_steps + 1)
+        scores, agreement = [], np.zeros(len(starts))
+        for n, crf in enumerate(crfs):
+            spans = (torch.from_numpy(part).to(emissions[n].device) for part in (rows, starts, stops, types))
+            scores.append(crf.span_posteriors(lattices(n), chains[n][1], *spans).clamp(0.0, 1.0).cpu().numpy())
+            agreement += np.isin(keys, spans_of(paths[n])[3]) / len(crfs)
+        scores = np.sort(scores, 0).mean(0)  # in an order that is not the members'
+        names = [config.entity_types[kind] for kind in types.tolist()]
+        cuts = np.searchsorted(rows, np.arange(len(sizes) + 1))
+        for row, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+            yield starts[a:b], stops[a:b], names[a:b], scores[a:b], agreement[a:b], disagreement[row]
 
     @staticmethod
-    def _to_characters(tokens: Tokens, starts, stops, labels, scores) -> Prediction:
+    def _to_characters(tokens: Tokens, starts, stops, labels, scores, agreement, disagreement) -> Prediction:
         position = np.flatnonzero(tokens.chain)
-        return Prediction(
-            tokens.starts[position[starts]], tokens.ends[position[stops - 1]], labels, scores, position[starts]
-        )
+        first, last = position[starts], position[stops - 1]
+        return Prediction(tokens.starts[first], tokens.ends[last], labels, scores, first, agreement, disagreement)
 
 
 def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -2,10 +2,7 @@
 
 import copy
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -14,21 +11,12 @@ import transformers
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, ClinXPipeline, DocumentPredictor
-from tests.modeling_clinx.models import new_model
+from tests.modeling_clinx.models import CODE, in_fresh_process, new_model
 
 
 pytestmark = pytest.mark.compat
 
-PROJECT = Path(__file__).parents[2]
-CODE = {path.name for path in (PROJECT / "modeling_clinx").glob("*_clinx.py")}
 TEXT = "La Dra. García pauta ½ comprimido de ibuprofeno  600 mg por ﬁebre;\n\tniega náuseas."
-WITHOUT_PROJECT = """
-import json, os, sys
-for room in ("modeling_clinx", "hub_cards", "train"):
-    sys.modules[room] = None  # even where it is installed
-from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
-folder, *more = sys.argv[1:]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +27,6 @@ def model(tiny_encoder_dir):
 @pytest.fixture(scope="module")
 def repo(model, tokenizer, tmp_path_factory):
     return save_model_repo(model, tokenizer, tmp_path_factory.mktemp("hub") / "clinical-ner")
-
-
-def in_fresh_process(script: str, *arguments) -> dict:
-    """Runs a script where this project does not exist, and returns the JSON object that it prints."""
-    folder = Path(arguments[0]).parent
-    overlays = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    overlays = [path for path in overlays if Path(path).resolve() != PROJECT]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(overlays), "HF_HUB_OFFLINE": "1"}
-    env |= {"HF_HOME": str(folder / "hf_home"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WITHOUT_PROJECT + script, *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,248 @@
+"""An ensemble is one model: built from members, saved, loaded, and read with as any other."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForTokenClassification
+
+from hub_cards.repo import save_model_repo
+from modeling_clinx import (
+    ClinXEnsembleConfig,
+    ClinXEnsembleForTokenClassification,
+    ClinXForTokenClassification,
+    ClinXPipeline,
+    DocumentPredictor,
+)
+from tests.modeling_clinx.models import ENSEMBLE_CODE, in_fresh_process, new_model
+
+
+pytestmark = pytest.mark.compat
+
+TEXTS = [
+    "La Dra. García solicita analítica: hemoglobina 13.5 g/dl, leucocitos 7,200.",
+    "Se pauta paracetamol 500 mg.\n\nNiega vómitos 😀, cefalea o pérdida de peso. " * 20,
+    "",
+    "fiebre",
+]
+
+
+@pytest.fixture(scope="module")
+def member_folders(tiny_encoder_dir, tokenizer, tmp_path_factory):
+    """Five members, each in a folder called `best`."""
+    folders = [tmp_path_factory.mktemp(f"member-{seed}") / "best" for seed in range(5)]
+    for seed, folder in enumerate(folders):
+        model = new_model(tiny_encoder_dir, seed=seed, window_length=128, context_size=16)
+        if seed:  # members of one ensemble agree on most of what they find
+            first = ClinXForTokenClassification.from_pretrained(folders[0])
+            model.classifier.load_state_dict(first.classifier.state_dict())
+            model.classifier.weight.data += 0.4 * torch.randn_like(model.classifier.weight)
+        save_model_repo(model, tokenizer, folder)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def ensemble(member_folders):
+    return ClinXEnsembleForTokenClassification.from_members(member_folders)
+
+
+@pytest.fixture(scope="module")
+def repo(ensemble, tokenizer, tmp_path_factory):
+    return save_model_repo(ensemble, tokenizer, tmp_path_factory.mktemp("hub") / "clinical-ensemble")
+
+
+def read(model, tokenizer, texts=TEXTS, **kwargs):
+    return list(DocumentPredictor(model, tokenizer)(texts, **kwargs))
+
+
+def assert_same(once, twice):
+    for a, b in zip(once, twice, strict=True):
+        assert a.labels == b.labels
+        assert (a.starts == b.starts).all() and (a.ends == b.ends).all() and (a.agreement == b.agreement).all()
+        assert np.allclose(a.scores, b.scores, rtol=0, atol=1e-5)
+        assert a.disagreement == pytest.approx(b.disagreement)
+
+
+# Voting
+
+
+@pytest.mark.parametrize("subwords", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"scheme": "BIO"}, {"head": "linear"}, {"unit": "word"}])
+def test_an_ensemble_of_one_is_its_member(tiny_encoder_dir, tokenizer, tmp_path, settings, subwords):
+    member = new_model(tiny_encoder_dir, **settings)
+    save_model_repo(member, tokenizer, tmp_path / "member")
+    ensemble = ClinXEnsembleForTokenClassification.from_members([tmp_path / "member"])
+    once, twice = (read(model, tokenizer, subwords=subwords) for model in (member, ensemble))
+    assert any(len(found.labels) for found in once)
+    assert_same(once, twice)
+    assert all((a.scores == b.scores).all() for a, b in zip(once, twice, strict=True))
+
+
+def test_the_order_of_members_and_of_documents_does_not_matter(ensemble, member_folders, tokenizer):
+    found = read(ensemble, tokenizer)
+    assert any(0 < agreement < 1 for document in found for agreement in document.agreement)
+    shuffled = ClinXEnsembleForTokenClassification.from_members([member_folders[i] for i in (3, 1, 4, 0, 2)])
+    again = read(shuffled, tokenizer)
+    assert_same(found, again)
+    assert all((a.scores == b.scores).all() for a, b in zip(found, again, strict=True))
+    assert_same(found, read(ensemble, tokenizer, TEXTS[::-1])[::-1])
+
+
+def test_scores_are_the_mean_posterior_and_agreement_the_share_of_members(ensemble, member_folders, tokenizer):
+    members = [ClinXForTokenClassification.from_pretrained(folder) for folder in member_folders]
+    by_member = [read(member, tokenizer)[0] for member in members]
+    found = read(ensemble, tokenizer)[0]
+    spans = [set(zip(m.starts.tolist(), m.ends.tolist(), m.labels, strict=True)) for m in by_member]
+    for span, agreement in zip(zip(found.starts, found.ends, found.labels, strict=True), found.agreement, strict=True):
+        assert agreement == pytest.approx(sum(span in own for own in spans) / 5)
+    for start, end, label, score, agreement in zip(*found[:4], found.agreement, strict=True):
+        own = [m.scores[(m.starts == start) & (m.ends == end)].sum() for m in by_member if label in m.labels]
+        if agreement == 1.0:
+            assert score == pytest.approx(np.mean(own), abs=1e-5)
+
+
+def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokenizer):
+    """Of the paths OBIE, BIEO and BEOS the most votes are for BIIE, a span that is none of the three's."""
+    voters = ClinXEnsembleForTokenClassification.from_members(member_folders[:3])
+    tags = voters.members[0].crf.tags
+
+    def emitting(roles):
+        def emit(input_ids, attention_mask=None):
+            emissions = torch.zeros(*input_ids.shape, len(tags))
+            emissions[..., tags.roles.index("O")] = 20.0
+            for position, role in enumerate(roles, 1):  # after <s>
+                emissions[:, position, tags.roles.index(role)] = 40.0
+            return emissions
+
+        return emit
+
+    for member, roles in zip(voters.members, ("OBIE", "BIEO", "BEOS"), strict=True):
+        member.emit = emitting(roles)
+    found = read(voters, tokenizer, ["dolor torácico de 3 horas"])[0]
+    assert found.positions.tolist() == [0] and found.labels == ["FARMACO"]
+    assert found.agreement.tolist() == [0.0] and found.scores.max() < 1e-3
+
+
+def test_averaging_looks_at_marginals(member_folders, tokenizer):
+    averaging = ClinXEnsembleForTokenClassification.from_members(member_folders, vote="average")
+    assert averaging.config.vote == "average"
+    for document in read(averaging, tokenizer):
+        assert (document.starts[1:] >= document.ends[:-1]).all()
+    with pytest.raises(ValueError, match="vote is 'veto'"):
+        ClinXEnsembleConfig(vote="veto")
+
+
+def test_disagreement_is_nothing_where_members_agree(ensemble, member_folders, tokenizer):
+    twins = ClinXEnsembleForTokenClassification.from_members([member_folders[0]] * 3)
+    assert [found.disagreement for found in read(twins, tokenizer)] == [0.0] * len(TEXTS)
+    found = read(ensemble, tokenizer)
+    assert found[0].disagreement > 0 and all(0 <= one.disagreement <= np.log(5) for one in found)
+
+
+def test_forward_gives_the_mean_probabilities_and_loss(ensemble, tokenizer):
+    batch = tokenizer(["dolor torácico", "fiebre"], padding=True, return_tensors="pt")
+    labels = torch.where(batch["attention_mask"].bool(), 0, -100)
+    batch = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        out, members = ensemble(**batch, labels=labels), [member(**batch, labels=labels) for member in ensemble.members]
+    assert out.logits.exp().sum(-1).allclose(torch.ones(out.logits.shape[:2]))
+    assert out.loss == pytest.approx(np.mean([float(member.loss) for member in members]))
+    assert out.logits.exp().allclose(sum(member.logits.exp() for member in members) / 5, atol=1e-6)
+
+
+# Putting together
+
+
+def test_members_that_differ_are_refused_with_the_difference(member_folders, tiny_encoder_dir, tokenizer, tmp_path):
+    from_members = ClinXEnsembleForTokenClassification.from_members
+    for name, types, settings in (("labels", ["FARMACO"], {}), ("scheme", ["FARMACO", "DOLENCIA"], {"scheme": "BIO"})):
+        model = new_model(tiny_encoder_dir, types, window_length=128, context_size=16, **settings)
+        save_model_repo(model, tokenizer, tmp_path / name)
+    with pytest.raises(ValueError, match=r"labels cannot vote together.*entity_types: \['DOLENCIA'\] and "):
+        from_members([member_folders[0], tmp_path / "labels"])
+    with pytest.raises(ValueError, match="scheme: BIOSE and BIO"):
+        from_members([member_folders[0], tmp_path / "scheme"])
+    shutil.copytree(member_folders[1], tmp_path / "vocabulary")
+    backend = json.loads((tmp_path / "vocabulary" / "tokenizer.json").read_text(encoding="utf-8"))
+    backend["model"]["vocab"][100][0] = "▁paracetamol"
+    (tmp_path / "vocabulary" / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
+    with pytest.raises(ValueError, match="tokenizer's vocabulary: .* and .*paracetamol"):
+        from_members([member_folders[0], tmp_path / "vocabulary"])
+    with pytest.raises(ValueError, match="at least one member"):
+        from_members([])
+
+
+# One model repo
+
+
+def test_a_saved_ensemble_reads_the_same(ensemble, repo, tokenizer):
+    assert (repo / "model.safetensors").exists() and ENSEMBLE_CODE == {path.name for path in repo.glob("*.py")}
+    loaded = AutoModelForTokenClassification.from_pretrained(repo)
+    assert type(loaded) is ClinXEnsembleForTokenClassification and loaded.config.members == ["local"] * 5
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+
+
+def test_auto_model_gives_the_first_members_encoder(repo, ensemble):
+    encoder = AutoModel.from_pretrained(repo)
+    expected = ensemble.members[0].encoder.state_dict()
+    found = encoder.members[0].encoder.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    ids = torch.tensor([[0, 5, 6, 2]])
+    assert encoder.eval()(ids)[0].shape == (1, 4, 32)
+
+
+def test_a_large_checkpoint_is_sharded(ensemble, tokenizer, tmp_path):
+    ensemble.save_pretrained(tmp_path, max_shard_size="50KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(tmp_path)
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+
+
+def test_half_precision_leaves_classifier_and_crf_in_float32(repo, tokenizer):
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(repo, dtype=torch.bfloat16)
+    for member in loaded.members:
+        assert member.encoder.dtype == torch.bfloat16
+        assert member.classifier.weight.dtype == member.crf.transitions.dtype == torch.float32
+    assert len(read(loaded, tokenizer)) == len(TEXTS)
+
+
+def test_members_on_disk_read_the_same(repo, ensemble, tokenizer):
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(repo, max_members_in_memory=2)
+    on_disk = [all(p.device.type == "meta" for p in member.encoder.parameters()) for member in loaded.members]
+    assert on_disk == [False, False, True, True, True]
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+
+
+def test_an_ensemble_moves_with_a_device_map(repo, ensemble, tokenizer):
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(repo, device_map="cpu")
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+
+
+def test_the_pipeline_votes_where_this_project_does_not_exist(repo, ensemble, tokenizer):
+    script = """
+text, changed = more
+trust = {"trust_remote_code": True}
+model = AutoModelForTokenClassification.from_pretrained(folder, **trust)
+ner = pipeline("ner", model=folder, **trust)
+found = ner(text)
+ner.model.save_pretrained(changed)
+ner.tokenizer.save_pretrained(changed)
+encoder = AutoModel.from_pretrained(folder, **trust)
+few = pipeline("ner", model=folder, model_kwargs={"max_members_in_memory": 1}, **trust)
+print(json.dumps({
+    "found": found,
+    "again": pipeline("ner", model=changed, **trust)(text),
+    "few": few(text),
+    "changed": sorted(os.listdir(changed)),
+    "class": type(ner.model).__name__,
+    "encoder": type(encoder).__name__,
+}))
+"""
+    elsewhere = in_fresh_process(script, repo, TEXTS[1], repo.with_name("changed-ensemble"))
+    expected = ClinXPipeline(model=ensemble, tokenizer=tokenizer)(TEXTS[1])
+    assert elsewhere["class"] == "ClinXEnsembleForTokenClassification" and elsewhere["encoder"] == "ClinXEnsembleModel"
+    assert elsewhere["found"] == expected == elsewhere["again"] == elsewhere["few"]
+    assert {"entity_group", "score", "agreement", "word", "start", "end"} == set(expected[0])
+    assert ENSEMBLE_CODE <= set(elsewhere["changed"])
