@@ -70,7 +70,7 @@ class DocumentPredictor:
             with torch.inference_mode():
                 documents = tokenize(self.tokenizer, texts, self.model.config.unit)
                 sizes = np.array([int(tokens.chain.sum()) for tokens in documents])
-                emissions = self._emissions(texts, documents, sizes)
+                emissions = self.emissions(texts, documents, sizes)
                 results: dict[int, Prediction] = {}
                 for group in _batches(sizes, budget=16384):
                     chunks = [nn.utils.rnn.pad_sequence([part[i] for i in group], True) for part in emissions]
@@ -81,7 +81,7 @@ class DocumentPredictor:
         nothing = Prediction(*(np.zeros(0, np.int64),) * 2, [], np.zeros(0), np.zeros(0, np.int64), np.zeros(0), 0.0)
         return [results.get(i, nothing) for i in range(len(texts))]
 
-    def _emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[list[torch.Tensor]]:
+    def emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[list[torch.Tensor]]:
         """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
         config = self.model.config
         n_special = len(self.prefix) + len(self.suffix)

@@ -90,9 +90,13 @@ def window_features(documents: Iterable[Document], tokenizer, config) -> tuple[l
 
 
 class WindowCollator:
-    """Pads windows to the longest of their batch: tensors (B, T), `edge_mask` (B, 2)."""
+    """Pads windows to the longest of their batch: tensors (B, T), `edge_mask` (B, 2).
 
-    def __init__(self, pad_token_id: int):
+    Those that an ensemble has read also give `teacher_tags` (B, T, K) and `teacher_pairs` (B, K, K).
+    """
+
+    def __init__(self, pad_token_id: int, n_tags: int = 0):
+        self.n_tags = n_tags
         self.fill = {"input_ids": pad_token_id, "core_mask": False, "labels": UNKNOWN, "attention_mask": 0}
 
     def __call__(self, features: list[dict]) -> dict[str, torch.Tensor]:
@@ -102,6 +106,12 @@ class WindowCollator:
         for name, fill in self.fill.items():
             rows = [np.pad(f[name], (0, width - len(f[name])), constant_values=fill) for f in features]
             batch[name] = torch.from_numpy(np.stack(rows))
+        for name, rows in (("teacher_tags", width), ("teacher_pairs", self.n_tags)):
+            if name in features[0]:
+                batch[name] = torch.zeros(len(features), rows, self.n_tags)
+                for dense, feature in zip(batch[name].numpy(), features, strict=True):
+                    indices, values = feature[name]
+                    dense[indices] = values
         return batch
 
 

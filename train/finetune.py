@@ -6,25 +6,32 @@ import shutil
 import sys
 import time
 from collections import Counter
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoTokenizer, EarlyStoppingCallback, TrainingArguments, set_seed
+from safetensors.torch import load_model
+from tqdm import tqdm
+from transformers import AutoTokenizer, EarlyStoppingCallback, IntervalStrategy, TrainingArguments, set_seed
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXForTokenClassification
 from modeling_clinx.prediction_clinx import DocumentPredictor
 
 from .corpora import read_corpus
-from .documents import Document
+from .corpora.jsonl import write_jsonl
+from .distill import taught
+from .documents import Document, atomic_file
 from .errors import InputError
 from .features import window_features
 from .plots import training_curves
 from .recipe import parse_recipe
 from .score import score
-from .trainer import ClinXTrainer, StopOnPoisonedLoss, predicted
+from .splits import BLOCK_SENTENCES, KINDS, Splits, first_sentences, hold_out, make_splits, pick, sentence_blocks
+from .trainer import ClinXTrainer, LowestTrainingLoss, StopOnPoisonedLoss, predicted
 
 
 @dataclass
@@ -36,7 +43,17 @@ class DataArguments:
     )
     format: str | None = field(default=None, metadata={"help": "Format of both, brat or jsonl; guessed by default."})
     max_train_documents: int | None = field(default=None, metadata={"help": "Only the first N, by id."})
+    max_train_sentences: int | None = field(default=None, metadata={"help": "Few-shot: only the first N sentences."})
     max_validation_documents: int | None = field(default=None, metadata={"help": "Only the first N, by id."})
+    test: str | None = field(default=None, metadata={"help": "Documents that judge, and are used for nothing else."})
+    test_fraction: float | None = field(
+        default=None, metadata={"help": "Hold out this share of train and validation for judging, in place of test."}
+    )
+    distill: str | None = field(
+        default=None, metadata={"help": "Learn from what this ensemble finds in the notes, not from their annotations."}
+    )
+    unlabelled: str | None = field(default=None, metadata={"help": "More notes for distill, without annotations."})
+    max_unlabelled_documents: int | None = field(default=None, metadata={"help": "Only the first N."})
     entity_types: list[str] | None = field(default=None, metadata={"help": "By default those of the training data."})
 
 
@@ -71,6 +88,28 @@ class OptimizationArguments:
 
 
 @dataclass
+class SplitArguments:
+    splits: int | None = field(default=None, metadata={"help": "Train so many members, and make an ensemble of them."})
+    split: str | None = field(
+        default=None,
+        metadata={
+            "help": "random (default with splits): parts of train + validation, each the validation of one member; "
+            "standard: train and validation as given, other seeds; all: one model without validation, selected by its "
+            "training loss.",
+            "choices": KINDS,
+        },
+    )
+    split_seed: int = field(default=1, metadata={"help": "Of the random parts, and of test_fraction."})
+    split_file: str | None = field(default=None, metadata={"help": "A splits.json to use in place of new splits."})
+    member: int | None = field(default=None, metadata={"help": "Train only this member, 1 to splits."})
+    members_at_once: int | None = field(
+        default=None, metadata={"help": "Members trained side by side, each on a GPU of its own; default: all GPUs."}
+    )
+    soup: bool = field(default=False, metadata={"help": "Also average the members' weights into one model."})
+    vote: str = field(default="majority", metadata={"help": "Of the ensemble.", "choices": ["majority", "average"]})
+
+
+@dataclass
 class FinetuneTrainingArguments(TrainingArguments):
     """The settings of Lange et al. 2022, section 4: AdamW, 2e-5, 20 epochs, no weight decay."""
 
@@ -91,20 +130,44 @@ class FinetuneTrainingArguments(TrainingArguments):
 
 
 RECORDED = ("learning_rate", "num_train_epochs", "max_steps", "weight_decay", "gradient_accumulation_steps", "seed")
-ARGUMENTS = [DataArguments, ModelArguments, OptimizationArguments, FinetuneTrainingArguments]
+ARGUMENTS = [DataArguments, ModelArguments, OptimizationArguments, SplitArguments, FinetuneTrainingArguments]
+UNRECORDED = ("member", "members_at_once", "soup", "vote")
 
 
-def read_documents(data: DataArguments) -> tuple[list[Document], list[Document]]:
-    """Training and validation documents, in the order of their ids."""
-    train = sorted(read_corpus(data.train, data.format), key=lambda document: document.id)
-    if data.validation:
-        validation = sorted(read_corpus(data.validation, data.format), key=lambda document: document.id)
-    else:
-        validation = train[data.max_train_documents :] if data.max_train_documents else []
+def read_documents(data: DataArguments, splitting: SplitArguments) -> tuple[Splits, list[Document], list[Document]]:
+    """The splits, the documents that they divide, in the order of their ids, and the documents that judge.
+
+    Without `split` and `splits` there is one member, with the given train and validation documents.
+    """
+    train, validation, test = (
+        sorted(read_corpus(path, data.format), key=lambda document: document.id) if path else []
+        for path in (data.train, data.validation, data.test)
+    )
+    kind = splitting.split or ("random" if splitting.splits else "standard")
+    n_members = 1 if kind == "all" or not splitting.splits else splitting.splits
+    if twice := {document.id for document in train} & {document.id for document in validation}:
+        raise InputError(f"{sorted(twice)[0]} is the id of a document both in {data.train} and in {data.validation}")
+    if (kind == "random" or data.test_fraction) and len(train) + len(validation) <= n_members:
+        train, validation = sentence_blocks(train), sentence_blocks(validation)
+        what = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
+        print(f"note: there are too few documents to divide: {what} stand for them", file=sys.stderr)
+    if data.test_fraction:
+        if test:
+            raise InputError("test and test_fraction both name what judges: leave one of them out")
+        _, test = hold_out([*train, *validation], data.test_fraction, splitting.split_seed)
+        held = {document.id for document in test}
+        train, validation = ([d for d in documents if d.id not in held] for documents in (train, validation))
+    if not data.validation and data.max_train_documents and kind == "standard":
+        validation = train[data.max_train_documents :]
     train, validation = train[: data.max_train_documents], validation[: data.max_validation_documents]
-    if not validation:
+    if data.max_train_sentences:
+        train = first_sentences(train, data.max_train_sentences)
+    pool = [*train, *validation]
+    if splitting.split_file:
+        return Splits.read(splitting.split_file), pool, test
+    if kind == "standard" and not validation:
         raise InputError(f"no validation documents: name them, or leave some of {data.train} to max_train_documents")
-    return train, validation
+    return make_splits(kind, train, validation, n_members, splitting.split_seed), pool, test
 
 
 def entity_types_of(documents: list[Document], path: str) -> list[str]:
@@ -129,10 +192,12 @@ def claim_run_folder(folder: Path, settings: dict) -> bool:
     """Writes the settings into the run's folder; True if it holds a finished run of the same.
 
     Raises:
-        InputError: the folder holds checkpoints or a model of other settings; names the first that differs.
+        InputError: the folder, or a member's in it, holds checkpoints or a model of other settings; names the first
+            that differs.
     """
     file, is_done = folder / "recipe.json", (folder / "metrics.json").exists()
-    if file.exists() and (is_done or last_complete_checkpoint(folder)):
+    runs = (folder, *folder.glob("member-*"))
+    if file.exists() and any((run / "metrics.json").exists() or last_complete_checkpoint(run) for run in runs):
         before = json.loads(file.read_text())
         for key in sorted({*before, *settings}):
             if before.get(key) != settings.get(key):
@@ -142,16 +207,32 @@ def claim_run_folder(folder: Path, settings: dict) -> bool:
                 )
         return is_done
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    write_json(file, settings)
     return False
 
 
-def finetune(data, model_args, optimization, args) -> Path:
-    """Trains one model on `data.train` and returns the run's folder.
+def write_json(path: Path, content: dict) -> None:
+    with atomic_file(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def settings_of(data, model_args, optimization, splitting, args) -> dict:
+    """What a run's result depends on."""
+    settings = {k: v for part in (data, model_args, optimization, splitting) for k, v in asdict(part).items()}
+    settings = {name: value for name, value in settings.items() if name not in UNRECORDED}
+    return settings | {name: getattr(args, name) for name in RECORDED}
+
+
+def finetune(data, model_args, optimization, splitting, args, member: int = 1) -> Path:
+    """Trains one model and returns the run's folder, `args.output_dir`.
 
     The folder holds `model/` (a complete model repo: the checkpoint with the best strict F1 on the validation
-    documents), `metrics.json`, `curves.png`, `recipe.json` and checkpoints. A run that was interrupted goes on where
-    its last complete checkpoint is; one that is done is left alone.
+    documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.json` and
+    checkpoints; with documents that judge also `test.jsonl`, what the model finds in them. A run that was interrupted
+    goes on where its last complete checkpoint is; one that is done is left alone.
+
+    Args:
+        member: which member of the splits, from 1.
 
     Raises:
         InputError: data or settings that cannot be used.
@@ -160,8 +241,7 @@ def finetune(data, model_args, optimization, args) -> Path:
     folder = Path(args.output_dir)
     if args.label_smoothing_factor:
         raise InputError("label_smoothing_factor would bypass the CRF: leave it out")
-    settings = {k: v for part in (data, model_args, optimization) for k, v in asdict(part).items()}
-    settings |= {name: getattr(args, name) for name in RECORDED}
+    settings = {**settings_of(data, model_args, optimization, splitting, args), "member": member}
     with args.main_process_first(local=False, desc="claim the run's folder"):
         is_done = claim_run_folder(folder, settings)
     if is_done:
@@ -169,12 +249,18 @@ def finetune(data, model_args, optimization, args) -> Path:
         return folder
 
     # Data
-    train, validation = read_documents(data)
-    entity_types = data.entity_types or entity_types_of(train, data.train)
-    for label in sorted({e.label for d in validation for e in d.entities} - set(entity_types)):
-        print(f"note: validation mentions of {label} count as missed, since training has none", file=sys.stderr)
+    splits, documents, test = read_documents(data, splitting)
+    if not 1 <= member <= len(splits.members):
+        raise InputError(f"member is {member}, expected 1 to {len(splits.members)}")
+    mine = splits.members[member - 1]
+    train, validation = pick(documents, mine.train), pick(documents, mine.validation)
+    entity_types = data.entity_types or entity_types_of(documents if len(splits.members) > 1 else train, data.train)
+    for label in sorted({e.label for d in [*validation, *test] for e in d.entities} - set(entity_types)):
+        print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
 
     # Model and tokenizer
+    args = copy(args)
+    args.seed += mine.seed_offset
     set_seed(args.seed)
     hub_kwargs = {"revision": model_args.revision} if model_args.revision else {}
     config = {k: v for k, v in asdict(model_args).items() if k not in ("encoder", "revision")}
@@ -185,17 +271,26 @@ def finetune(data, model_args, optimization, args) -> Path:
         )
     except (OSError, ValueError) as error:
         raise InputError(f"cannot start from the encoder {model_args.encoder}: {error}") from error
+    if data.unlabelled:
+        if not data.distill:
+            raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
+        train += islice(read_corpus(data.unlabelled, annotated=False), data.max_unlabelled_documents)
     features, problems = window_features(train, tokenizer, model.config)
     if not features:
         raise InputError(f"{data.train}: the training documents hold no text that could be labelled")
     if problems:
         counts = ", ".join(f"{count} {reason}" for reason, count in problems.most_common())
         print(f"training mentions that labels cannot give back exactly: {counts}", file=sys.stderr)
+    if data.distill:
+        taught(features, train, data.distill, tokenizer, model.config, args.per_device_eval_batch_size)
 
     # Training
     callbacks = [StopOnPoisonedLoss()]
     if optimization.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(optimization.early_stopping_patience))
+    if not validation:
+        args.eval_strategy, args.load_best_model_at_end, args.metric_for_best_model = IntervalStrategy.NO, False, None
+        callbacks.append(LowestTrainingLoss())
     trainer = ClinXTrainer(
         model=model,
         args=args,
@@ -214,36 +309,56 @@ def finetune(data, model_args, optimization, args) -> Path:
 
     # Model repo, figures and curves
     if trainer.is_world_process_zero():
-        save_model_repo(trainer.accelerator.unwrap_model(trainer.model), tokenizer, folder / "model")
-        predictor = DocumentPredictor(trainer.model, tokenizer, args.per_device_eval_batch_size)
-        texts = (document.text for document in validation)
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if not validation:
+            load_model(model, Path(trainer.state.best_model_checkpoint) / "model.safetensors")
+        save_model_repo(model, tokenizer, folder / "model")
         metrics = {
-            "validation": score(validation, predicted(validation, predictor(texts))),
             "settings": settings,
-            "documents": {"train": len(train), "validation": len(validation)},
+            "documents": {"train": len(train), "validation": len(validation), "test": len(test)},
             "windows": len(features),
             "labelled_subwords": int(sum((feature["labels"] >= 0).sum() for feature in features)),
             "unrepresentable": dict(Counter(problems)),
             "steps": trainer.state.global_step,
             "best_checkpoint": trainer.state.best_model_checkpoint,
-            "seconds": round(time.time() - start, 1),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
             "log": trainer.state.log_history,
         }
+        predictor = DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size)
+        if validation:
+            metrics["validation"] = judge(predictor, validation)
+            print(f"strict F1 on {len(validation)} validation documents: {100 * metrics['validation']['f1']:.2f} %")
+        if test:
+            metrics["test"] = judge(predictor, test, folder / "test.jsonl")
+            print(f"strict F1 on {len(test)} test documents: {100 * metrics['test']['f1']:.2f} %")
         training_curves(trainer.state.log_history, folder / "curves.png")
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+        metrics["seconds"] = round(time.time() - start, 1)
+        write_json(folder / "metrics.json", metrics)
         for leftover in folder.glob("checkpoint-*"):
             shutil.rmtree(leftover)
-        print(f"strict F1 on {len(validation)} validation documents: {100 * metrics['validation']['f1']:.2f} %")
         print(f"model repo: {folder / 'model'}; figures: {folder / 'metrics.json'}; curves: {folder / 'curves.png'}")
     return folder
 
 
+def judge(predictor: DocumentPredictor, documents: list[Document], keep: Path | None = None) -> dict:
+    """Strict scores of what is found in annotated documents; `keep` is a JSON Lines file for that."""
+    texts = (document.text for document in documents)
+    found = predicted(documents, tqdm(predictor(texts), "Evaluation", len(documents), leave=False, disable=None))
+    if keep:
+        write_jsonl(found, keep)
+    return score(documents, found)
+
+
 def main(argv: list[str]) -> None:
-    (data, model_args, optimization, args), given = parse_recipe(ARGUMENTS, argv, "clinx finetune", __doc__)
+    (data, model_args, optimization, splitting, args), given = parse_recipe(ARGUMENTS, argv, "clinx finetune", __doc__)
     if "per_device_train_batch_size" in given or any("per_device_train_batch" in option for option in argv):
         raise InputError("a batch is counted in labelled subwords: set batch_subwords, not per_device_train_batch_size")
     if args.output_dir == fields(FinetuneTrainingArguments)[0].default:
         args.output_dir = f"runs/{Path(argv[0]).stem}"
-    finetune(data, model_args, optimization, args)
+    if splitting.splits or splitting.split_file:
+        from .members import finetune_members
+
+        finetune_members(data, model_args, optimization, splitting, args, argv)
+    else:
+        finetune(data, model_args, optimization, splitting, args)

@@ -9,11 +9,7 @@ def training_curves(log: list[dict], path: Path) -> None:
     Args:
         log: the Trainer's `log_history`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = _pyplot()
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     losses = [(row["step"], row["loss"]) for row in log if "loss" in row]
     if losses:
@@ -31,3 +27,40 @@ def training_curves(log: list[dict], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def ablation_plot(rows: dict[str, dict], path: Path) -> None:
+    """Strict F1 of every member as a dot, their median as a line, the ensemble as a diamond; one row a setting.
+
+    Args:
+        rows: by name, `{"title", "members", "median", "ensemble"}` with F1 from 0 to 1; the ensemble may be missing.
+    """
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.5 * len(rows)), layout="constrained")
+    for y, row in enumerate(rows.values()):
+        members = [100 * f1 for f1 in row["members"]]
+        axes.plot(
+            [min(members), max(members)], [y, y], color="tab:blue", alpha=0.3, linewidth=5, solid_capstyle="round"
+        )
+        axes.plot(members, [y] * len(members), "o", color="tab:blue", markersize=5, label="" if y else "member")
+        axes.plot(100 * row["median"], y, "|", color="black", markersize=16, label="" if y else "median")
+        if "ensemble" in row:
+            label = "" if any("ensemble" in other for other in list(rows.values())[:y]) else "ensemble"
+            axes.plot(100 * row["ensemble"], y, "D", color="tab:orange", markersize=7, label=label)
+    axes.set_yticks(range(len(rows)), [row["title"] for row in rows.values()])
+    axes.invert_yaxis()
+    axes.set(xlabel="strict micro F1, %")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from accelerate.utils import gather_object
@@ -13,6 +14,7 @@ from transformers import Trainer, TrainerCallback
 
 from modeling_clinx.prediction_clinx import DocumentPredictor
 
+from .distill import distillation_loss
 from .documents import Document, Entity
 from .errors import InputError
 from .features import SubwordBatchSampler, WindowCollator
@@ -46,7 +48,7 @@ class ClinXTrainer(Trainer):
     def __init__(
         self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
     ):
-        collator = WindowCollator(processing_class.pad_token_id or 0)
+        collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
 
@@ -84,6 +86,16 @@ class ClinXTrainer(Trainer):
             self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=num_training_steps + 1, cycle_momentum=False)
         return self.lr_scheduler
 
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        """The model's own loss; for windows that an ensemble has read, the distance from its marginals."""
+        if "teacher_tags" not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        teacher = (inputs.pop("teacher_tags"), inputs.pop("teacher_pairs"))
+        output = model(**{name: value for name, value in inputs.items() if name != "labels"})
+        crf = self.accelerator.unwrap_model(model).crf
+        output.loss = distillation_loss(crf, output.emissions, inputs["core_mask"], inputs["edge_mask"], *teacher)
+        return (output.loss, output) if return_outputs else output.loss
+
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Strict micro precision, recall and F1 of the document predictor on whole documents."""
         documents = list(eval_dataset or self.eval_dataset)
@@ -111,3 +123,38 @@ class StopOnPoisonedLoss(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise InputError(f"the loss is not a number at step {state.global_step}: lower the learning rate")
+
+
+class LowestTrainingLoss(TrainerCallback):
+    """Without validation documents the best checkpoint is that with the lowest mean loss since the one before.
+
+    The Trainer itself chooses by metrics of an evaluation only. What is chosen is known before the checkpoint is
+    written, and stands in it, so that an interrupted run goes on with it.
+    """
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_log |= control.should_save
+        return control
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_log |= control.should_save
+        if control.should_save and state.log_history and state.log_history[-1]["step"] == state.global_step:
+            self._choose(args, state)  # logged at this step already, and not again
+        return control
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if control.should_save and "loss" in (logs or {}):
+            self._choose(args, state)
+
+    def _choose(self, args, state):
+        since = max((row["step"] for row in state.log_history if "checkpoint_loss" in row), default=0)
+        total, before = 0.0, since
+        for row in state.log_history:
+            if "loss" in row and row["step"] > since:
+                total += row["loss"] * (row["step"] - before)
+                before = row["step"]
+        loss = total / (before - since)
+        state.log_history[-1]["checkpoint_loss"] = loss
+        if state.best_metric is None or loss < state.best_metric:
+            state.best_metric, state.best_global_step = loss, state.global_step
+            state.best_model_checkpoint = str(Path(args.output_dir, f"checkpoint-{state.global_step}"))

@@ -1,0 +1,152 @@
+"""Splits: annotated documents divided into what members learn from, what selects them, and what judges them."""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from modeling_clinx.windows_clinx import sentence_starts
+
+from .documents import Document, Entity, atomic_file
+from .errors import InputError
+
+
+KINDS = ("standard", "random", "all")
+BLOCK_SENTENCES = 20
+
+
+@dataclass
+class Member:
+    """Ids of the documents that a member of an ensemble learns from and is selected on.
+
+    A part of a document has the id `DOCUMENT.START-END`, in characters. `seed_offset` is added to the recipe's seed.
+    """
+
+    train: list[str]
+    validation: list[str]
+    seed_offset: int = 0
+
+
+@dataclass
+class Splits:
+    """A division of documents, as it is written in `splits.json`.
+
+    `kind` is "standard" (the given train and validation documents, other seeds), "random" (Lange et al. 2022, section
+    3.3: all in as many parts as members, each part the validation of one) or "all" (no validation).
+    """
+
+    kind: str
+    seed: int
+    members: list[Member]
+
+    def write(self, path: Path) -> None:
+        with atomic_file(path) as file:
+            file.write(json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n")
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Splits":
+        """Raises InputError for a file that is none of these."""
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            members = [Member(**member) for member in found.pop("members")]
+            return cls(**found, members=members)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: expected splits as `clinx finetune --splits` writes them: {error}") from None
+
+
+def make_splits(
+    kind: str, train: Sequence[Document], validation: Sequence[Document], n_members: int, seed: int
+) -> Splits:
+    """Divides whole documents; raises InputError where they are too few."""
+    if kind not in KINDS:
+        raise InputError(f"split is {kind!r}, expected one of {', '.join(KINDS)}")
+    ours, theirs = ([document.id for document in documents] for documents in (train, validation))
+    pool = [*ours, *theirs]
+    if kind == "all":
+        return Splits(kind, seed, [Member(pool, [])])
+    if kind == "standard":
+        if not validation:
+            raise InputError("standard splits need validation documents: name them in the recipe")
+        return Splits(kind, seed, [Member(ours, theirs, i) for i in range(n_members)])
+    if not 2 <= n_members <= len(pool):
+        raise InputError(f"{len(pool)} documents cannot be divided in {n_members} parts: expected 2 to {len(pool)}")
+    order = np.random.default_rng(seed).permutation(len(pool))
+    parts = [{pool[i] for i in part} for part in np.array_split(order, n_members)]
+    members = [Member([id for id in pool if id not in p], [id for id in pool if id in p]) for p in parts]
+    return Splits(kind, seed, members)
+
+
+def hold_out(documents: Sequence[Document], fraction: float, seed: int) -> tuple[list[Document], list[Document]]:
+    """All but a random share of the documents, and that share: at least one document; both in their order."""
+    if not 0 < fraction < 1:
+        raise InputError(f"test_fraction is {fraction}, expected more than 0 and less than 1")
+    n = max(1, round(fraction * len(documents)))
+    chosen = set(np.random.default_rng([seed, 1]).permutation(len(documents))[:n].tolist())
+    rest, held = ([d for i, d in enumerate(documents) if (i in chosen) is out] for out in (False, True))
+    return rest, held
+
+
+def pick(documents: Sequence[Document], ids: Sequence[str]) -> list[Document]:
+    """The documents, or parts of documents, with these ids; raises InputError for one that is not there."""
+    by_id = {document.id: document for document in documents}
+    found = []
+    for id in ids:
+        part = re.fullmatch(r"(.*)\.(\d+)-(\d+)", id, re.DOTALL)
+        if id in by_id:
+            found.append(by_id[id])
+        elif part and part[1] in by_id:
+            found.append(cut(by_id[part[1]], int(part[2]), int(part[3])))
+        else:
+            raise InputError(f"the splits name a document {id!r}, which is not among the {len(documents)} at hand")
+    return found
+
+
+def cut(document: Document, start: int, end: int) -> Document:
+    """The characters from `start` to `end` with the mentions in them, as a document of its own."""
+    inside = [
+        Entity(entity.start - start, entity.end - start, entity.label)
+        for entity in document.entities
+        if start <= entity.start and entity.end <= end
+    ]
+    return Document(f"{document.id}.{start}-{end}", document.text[start:end], inside)
+
+
+def first_sentences(documents: Sequence[Document], n: int) -> list[Document]:
+    """The first `n` sentences of documents in their order; the last document is cut at the end of a sentence."""
+    chosen, missing = [], n
+    for document in documents:
+        starts = _boundaries(document)
+        if len(starts) > missing:
+            return [*chosen, cut(document, 0, starts[missing])] if missing else chosen
+        chosen.append(document)
+        missing -= len(starts)
+    return chosen
+
+
+def sentence_blocks(documents: Sequence[Document], n_sentences: int = BLOCK_SENTENCES) -> list[Document]:
+    """Blocks of sentences, to stand for the documents of a corpus that has none; no mention is cut."""
+    blocks = []
+    for document in documents:
+        cuts = [*_boundaries(document)[::n_sentences], len(document.text)]
+        blocks += [cut(document, *ends) for ends in zip(cuts[:-1], cuts[1:], strict=True) if ends[0] < ends[1]]
+    return blocks
+
+
+def _boundaries(document: Document) -> list[int]:
+    """Where sentences begin, none inside of a mention: 0, ascending."""
+    starts = sentence_starts(document.text)
+    inside = {
+        i
+        for entity in document.entities
+        for i in range(bisect_left(starts, entity.start + 1), bisect_left(starts, entity.end))
+    }
+    return [start for i, start in enumerate(starts) if i not in inside]
+
+
+def median_member(scores: Sequence[float]) -> int:
+    """Index of the median; of an even number the lower of the two middle ones, so that it is a member's."""
+    return int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
