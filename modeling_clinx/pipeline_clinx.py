@@ -81,13 +81,13 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
 
     def postprocess(self, model_outputs, subwords: bool = False, ignore_labels=("O",)) -> list[dict]:
         text, found = model_outputs
-        columns = (found.starts, found.ends, found.labels, found.scores, found.positions, found.agreement)
-        is_ensemble = hasattr(self.model, "members")
+        agreement = [None] * len(found.labels) if found.agreement is None else found.agreement
+        columns = (found.starts, found.ends, found.labels, found.scores, found.positions, agreement)
         return [
             {
                 "entity" if subwords else "entity_group": label,
                 "score": float(score),
-                **({"agreement": float(agreement)} if is_ensemble else {}),
+                **({} if agreement is None else {"agreement": float(agreement)}),
                 **({"index": int(position)} if subwords else {}),
                 "word": text[start:end],
                 "start": int(start),

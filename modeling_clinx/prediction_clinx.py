@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
     labels: list[str]  # entity types, or BIO labels of single subwords
     scores: np.ndarray  # (n,) float64 posterior probability
     positions: np.ndarray  # (n,) int64 index of the first subword among the document's
-    agreement: np.ndarray  # (n,) float64 share of an ensemble's members that find the very same; 1 for one model
+    agreement: np.ndarray | None  # (n,) float64 share of an ensemble's members that find the very same
     disagreement: float  # vote entropy of the members' labels, mean over subwords, in nats; 0 for one model
 
 
@@ -78,8 +78,8 @@ class DocumentPredictor:
                         results[i] = self._to_characters(documents[i], *found)
         finally:
             self.model.train(was_training)
-        nothing = Prediction(*(np.zeros(0, np.int64),) * 2, [], np.zeros(0), np.zeros(0, np.int64), np.zeros(0), 0.0)
-        return [results.get(i, nothing) for i in range(len(texts))]
+        nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0), np.zeros(0), 0.0)
+        return [results.get(i) or self._to_characters(tokens, *nothing) for i, tokens in enumerate(documents)]
 
     def emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[list[torch.Tensor]]:
         """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
@@ -140,7 +140,7 @@ class DocumentPredictor:
                 yield blocks[0][0], [(lattice.prior * lattice.beta).cpu() for _, lattice in blocks]
 
         path = paths[0]
-        if hasattr(config, "vote"):
+        if hasattr(self.model, "members"):
             blocks = ((first, [member.numpy() for member in members]) for first, members in marginals())
             path = vote(tags, paths, sizes, blocks, by_mass=config.vote == "average", linear=config.head == "linear")
         on_chain = np.arange(n_steps) < sizes[:, None]
@@ -177,10 +177,10 @@ class DocumentPredictor:
         for row, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             yield starts[a:b], stops[a:b], names[a:b], scores[a:b], agreement[a:b], disagreement[row]
 
-    @staticmethod
-    def _to_characters(tokens: Tokens, starts, stops, labels, scores, agreement, disagreement) -> Prediction:
+    def _to_characters(self, tokens: Tokens, starts, stops, labels, scores, agreement, disagreement) -> Prediction:
         position = np.flatnonzero(tokens.chain)
         first, last = position[starts], position[stops - 1]
+        agreement = agreement if hasattr(self.model, "members") else None
         return Prediction(tokens.starts[first], tokens.ends[last], labels, scores, first, agreement, disagreement)
 
 

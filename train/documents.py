@@ -29,13 +29,15 @@ FEATURES = Features(
 class Entity:
     """A mention: `text[start:end]` (characters, half-open) is of type `label`.
 
-    `score` is a predicted mention's posterior probability; it takes no part in comparison.
+    `score` is a predicted mention's posterior probability, `agreement` the share of an ensemble's members that found
+    it; both from 0 to 1, and neither takes part in comparison.
     """
 
     start: int
     end: int
     label: str
     score: float | None = field(default=None, compare=False)
+    agreement: float | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Document:
 
 
 def to_dataset(documents: Iterable[Document]) -> Dataset:
-    """One row a document, with `FEATURES`, in memory; scores and problems stay behind.
+    """One row a document, with `FEATURES`, in memory; scores, agreement and problems stay behind.
 
     Arrow refuses lone surrogates: each becomes U+FFFD, one for one, so that offsets hold.
     """
@@ -102,10 +104,13 @@ def from_rows(rows: Iterable[tuple[str, str, Mapping]], *, annotated: bool) -> I
 def _entity_from_row(row: Mapping, text: str, where: str) -> Entity:
     if not isinstance(row, Mapping):
         raise InputError(f'{where}: found {_brief(row)} in "entities", expected {{"start", "end", "label"}}.')
-    return checked_entity(row.get("start"), row.get("end"), row.get("label"), text, where, row.get("score"))
+    extra = (row.get("score"), row.get("agreement"))
+    return checked_entity(row.get("start"), row.get("end"), row.get("label"), text, where, *extra)
 
 
-def checked_entity(start: int, end: int, label: str, text: str, where: str, score: float | None = None) -> Entity:
+def checked_entity(
+    start: int, end: int, label: str, text: str, where: str, score: float | None = None, agreement: float | None = None
+) -> Entity:
     """The mention, if it lies inside of `text`; else an InputError that begins with `where`. All readers use it."""
     if type(start) is not int or type(end) is not int:  # a bool is an int too
         raise InputError(f"{where}: found the offsets {_brief(start)} and {_brief(end)}, expected two whole numbers.")
@@ -116,9 +121,10 @@ def checked_entity(start: int, end: int, label: str, text: str, where: str, scor
         )
     if not isinstance(label, str) or not label:
         raise InputError(f"{where}: found the label {_brief(label)}, expected a string that is not empty.")
-    if score is not None and (type(score) not in (int, float) or not math.isfinite(score)):
-        raise InputError(f"{where}: found the score {_brief(score)}, expected a number.")
-    return Entity(start, end, label, score)
+    for name, value in (("score", score), ("agreement", agreement)):
+        if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+            raise InputError(f"{where}: found the {name} {_brief(value)}, expected a number.")
+    return Entity(start, end, label, score, agreement)
 
 
 def unique(entities: Iterable[Entity]) -> list[Entity]:

@@ -86,12 +86,12 @@ def _side_by_side(numbers, folder: Path, splitting, args, argv: list[str]) -> No
     at_once = splitting.members_at_once or torch.cuda.device_count()
     if at_once < 2 or args.world_size > 1:
         return
-    free = list(range(at_once))
+    free, threads = list(range(at_once)), str(max(1, (os.cpu_count() or 1) // at_once))
 
     def train(number):
         device = free.pop()
         command = [sys.executable, "-m", "train.cli", "finetune", *argv, "--member", str(number)]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": str(device)}
+        environment = {"OMP_NUM_THREADS": threads, **os.environ, "CUDA_VISIBLE_DEVICES": str(device)}
         with open(folder / f"member-{number}.log", "w") as log:
             done = subprocess.run([*command, "--output_dir", str(folder)], env=environment, stdout=log, stderr=log)
         free.append(device)

@@ -30,8 +30,9 @@ def predicted(documents: Sequence[Document], predictions) -> list[Document]:
 
 
 def entities_of(found) -> list[Entity]:
-    rows = zip(found.starts.tolist(), found.ends.tolist(), found.labels, found.scores.tolist(), strict=True)
-    return [Entity(*row) for row in rows]
+    agreement = [None] * len(found.labels) if found.agreement is None else found.agreement.tolist()
+    columns = (found.starts.tolist(), found.ends.tolist(), found.labels, found.scores.tolist(), agreement)
+    return [Entity(*row) for row in zip(*columns, strict=True)]
 
 
 class ClinXTrainer(Trainer):

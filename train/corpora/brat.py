@@ -89,8 +89,9 @@ def _read_annotations(path: Path, document: Document, discontinuous: str) -> Non
 def write_brat(document: Document, folder: str | Path) -> None:
     """Write `folder/ID.txt` and `folder/ID.ann`, each whole or not at all; sub-folders in the id are made.
 
-    Predicted scores go into `AnnotatorNotes`. Lone surrogates become U+FFFD, one for one. Raises InputError for an id
-    that is no path inside of the folder and for a label with white space, which the format cannot hold.
+    Predicted scores and agreement go into `AnnotatorNotes`. Lone surrogates become U+FFFD, one for one. Raises
+    InputError for an id that is no path inside of the folder and for a label with white space, which the format cannot
+    hold.
     """
     if not _is_inside(document.id):
         raise InputError(
@@ -106,8 +107,11 @@ def write_brat(document: Document, folder: str | Path) -> None:
             )
         mention = re.sub(r"\s", " ", document.text[entity.start : entity.end])
         lines.append(f"T{number}\t{entity.label} {entity.start} {entity.end}\t{mention}\n")
-        if entity.score is not None:
-            lines.append(f"#{number}\tAnnotatorNotes T{number}\tscore {entity.score:.3f}\n")
+        told = [
+            f"{name} {value:.3f}" for name in ("score", "agreement") if (value := getattr(entity, name)) is not None
+        ]
+        if told:
+            lines.append(f"#{number}\tAnnotatorNotes T{number}\t{', '.join(told)}\n")
     # The .ann comes last: where it stands, the document is complete.
     for suffix, content in ((".txt", document.text), (".ann", "".join(lines))):
         with atomic_file(Path(folder, document.id + suffix)) as file:

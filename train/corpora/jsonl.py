@@ -56,10 +56,10 @@ def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:
 
 
 def json_line(document: Document) -> bytes:
-    """The document as one line of JSON, with scores where it has them."""
+    """The document as one line of JSON, with scores and agreement where it has them."""
     entities = [
         {"start": entity.start, "end": entity.end, "label": entity.label}
-        | ({} if entity.score is None else {"score": entity.score})
+        | {name: value for name in ("score", "agreement") if (value := getattr(entity, name)) is not None}
         for entity in document.entities
     ]
     row = {"id": document.id, "text": document.text, "entities": entities}

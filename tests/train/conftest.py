@@ -1,0 +1,27 @@
+"""Synthetic notes and a tiny recipe."""
+
+import pytest
+
+from train.corpora.brat import write_brat
+from train.synthetic import synthetic_notes
+
+
+@pytest.fixture(scope="session")
+def notes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notes")
+    for split, n in (("train", 12), ("validation", 4)):
+        for note in synthetic_notes(n, split=split):
+            write_brat(note, folder / split)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(notes, tiny_encoder_dir):
+    file = notes / "recipe.yaml"
+    file.write_text(
+        f"encoder: {tiny_encoder_dir}\ntrain: {notes}/train\nvalidation: {notes}/validation\n"
+        "window_length: 128\ncontext_size: 16\nbatch_subwords: 1024\nlearning_rate: 1e-3\nmax_steps: 6\n"
+        "eval_strategy: steps\neval_steps: 2\nsave_strategy: steps\nsave_steps: 2\nlogging_steps: 2\nseed: 3\n"
+        "use_cpu: true\ndisable_tqdm: true\n"
+    )
+    return file

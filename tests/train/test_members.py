@@ -1,0 +1,259 @@
+"""`clinx finetune --splits`, `--split all`, `--soup`, `--distill` and `clinx study` as a user runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForTokenClassification
+
+from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
+from train import cli, members
+from train.corpora import read_corpus
+from train.documents import Document, Entity
+from train.finetune import finetune
+from train.members import mean
+from train.score import score
+from train.study import ROWS
+
+
+PROJECT = Path(__file__).parents[2]
+
+
+def clinx(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def few(recipe, notes):
+    """The recipe, in which all annotated notes but those that judge are divided in three."""
+    file = notes / "splits.yaml"
+    text = recipe.read_text().replace("max_steps: 6", "max_steps: 4").replace("seed: 3", "seed: 5\ntest_fraction: 0.2")
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(few, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "ensemble"
+    assert clinx("finetune", few, "--splits", 3, "--soup", "--output_dir", folder) == 0
+    return folder
+
+
+def test_members_and_their_ensemble_and_soup_are_complete_model_repos(run, notes):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert len(metrics["members"]) == 3 and all("test" in member for member in metrics["members"])
+    test = list(read_corpus(run / "test.jsonl"))
+    gold = {document.id: document for part in ("train", "validation") for document in read_corpus(notes / part)}
+    assert metrics["ensemble"]["test"] == json.loads(json.dumps(score([gold[d.id] for d in test], test)))
+    loaded = AutoModelForTokenClassification.from_pretrained(run / "model")
+    assert type(loaded) is ClinXEnsembleForTokenClassification and len(loaded.members) == 3
+    for part in ("model", "soup", *(f"member-{n}/model" for n in (1, 2, 3))):
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (run / part).iterdir()}
+    assert not list(run.rglob("checkpoint-*"))
+
+
+def test_what_judges_is_neither_learned_from_nor_selected_on(run, notes):
+    splits = json.loads((run / "splits.json").read_text())
+    test = {document.id for document in read_corpus(run / "test.jsonl")}
+    everything = {path.stem for part in ("train", "validation") for path in (notes / part).glob("*.txt")}
+    for member in splits["members"]:
+        assert not test & {*member["train"], *member["validation"]}
+        assert {*member["train"], *member["validation"]} == everything - test
+    assert splits["kind"] == "random"
+
+
+def test_members_start_from_the_same_weights_so_that_their_mean_means_something(run):
+    soup = ClinXForTokenClassification.from_pretrained(run / "soup").state_dict()
+    ensemble = ClinXEnsembleForTokenClassification.from_pretrained(run / "model")
+    states = [member.state_dict() for member in ensemble.members]
+    for name, weight in soup.items():
+        assert torch.allclose(weight, sum(state[name] for state in states) / 3, atol=1e-6)
+    assert mean(ensemble).classifier.bias.equal(soup["classifier.bias"])
+
+
+def test_a_finished_run_shows_its_table_and_other_settings_are_refused(run, few, capsys):
+    before = (run / "metrics.json").stat().st_mtime_ns
+    assert clinx("finetune", few, "--splits", 3, "--output_dir", run) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("finished run", "median", "best", "ensemble", "soup", "member 3"))
+    assert (run / "metrics.json").stat().st_mtime_ns == before
+    assert clinx("finetune", few, "--splits", 3, "--output_dir", run, "--split_seed", 2) == 2
+    assert "holds a run with split_seed 1, not 2" in capsys.readouterr().err
+
+
+def test_a_member_that_fails_leaves_the_others_and_the_same_command_goes_on(few, tmp_path, monkeypatch, capsys):
+    def failing(*args):
+        if args[-1] == 2:
+            raise RuntimeError("CUDA out of memory")
+        return finetune(*args)
+
+    command = ("finetune", few, "--splits", 3, "--max_steps", 2, "--output_dir", tmp_path / "run")
+    monkeypatch.setattr(members, "finetune", failing)
+    assert clinx(*command) == 2
+    told = capsys.readouterr().err
+    assert "1 of 3 members failed" in told and "member 2: RuntimeError: CUDA out of memory" in told
+    assert "give the same command again" in told
+    times = {n: (tmp_path / f"run/member-{n}/metrics.json").stat().st_mtime_ns for n in (1, 3)}
+    assert not (tmp_path / "run" / "model").exists()
+    monkeypatch.setattr(members, "finetune", finetune)
+    assert clinx(*command) == 0
+    assert times == {n: (tmp_path / f"run/member-{n}/metrics.json").stat().st_mtime_ns for n in (1, 3)}
+    assert (tmp_path / "run" / "model" / "config.json").exists()
+
+
+def test_members_train_side_by_side_in_processes_of_their_own(few, tmp_path, capsys):
+    command = ("finetune", few, "--splits", 2, "--max_steps", 2, "--output_dir", tmp_path / "run")
+    assert clinx(*command, "--members_at_once", 2) == 0
+    shown = capsys.readouterr().out
+    assert "member 1 is done" in shown and "member 2 is done" in shown
+    assert shown.index("member 2 is done") < shown.index("member 1 of 2")
+    assert (tmp_path / "run" / "model" / "config.json").exists() and (tmp_path / "run" / "member-2.log").exists()
+
+
+def test_splits_written_before_are_used_again(run, few, tmp_path):
+    command = ("finetune", few, "--split_file", run / "splits.json", "--member", 2, "--max_steps", 2)
+    assert clinx(*command, "--output_dir", tmp_path / "run") == 0
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["member-2"]
+    metrics = json.loads((tmp_path / "run/member-2/metrics.json").read_text())
+    assert metrics["documents"]["train"] == len(json.loads((run / "splits.json").read_text())["members"][1]["train"])
+
+
+def test_a_corpus_without_documents_is_divided_in_blocks_of_sentences_and_says_so(recipe, notes, tmp_path, capsys):
+    whole, entities = "", []
+    for note in read_corpus(notes / "train"):
+        entities += [Entity(e.start + len(whole), e.end + len(whole), e.label) for e in note.entities]
+        whole += note.text + "\n"
+    from train.corpora.jsonl import write_jsonl
+
+    write_jsonl([Document("all", whole, entities)], tmp_path / "one.jsonl")
+    text = recipe.read_text().replace(f"train: {notes}/train", f"train: {tmp_path}/one.jsonl")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("validation:"))
+    (tmp_path / "recipe.yaml").write_text(text)
+    command = ("finetune", tmp_path / "recipe.yaml", "--splits", 2, "--max_steps", 2)
+    assert clinx(*command, "--output_dir", tmp_path / "run") == 0
+    told = capsys.readouterr()
+    assert "blocks of 20 sentences stand for them" in told.err
+    assert "name `test` documents" in told.out
+    assert json.loads((tmp_path / "run/splits.json").read_text())["members"][0]["train"][0].startswith("all.")
+
+
+@pytest.mark.parametrize(
+    "overrides, expected",
+    [
+        (("--splits", "99"), "cannot be divided in 99 parts"),
+        (("--splits", "2", "--split", "all"), "leave splits out"),
+        (("--splits", "2", "--member", "3"), "member is 3, expected 1 to 2"),
+        (("--unlabelled", "x"), "name it with distill"),
+        (("--test", "x", "--splits", "2"), "x"),
+    ],
+)
+def test_what_cannot_be_divided_is_told(few, tmp_path, capsys, overrides, expected):
+    assert clinx("finetune", few, "--output_dir", tmp_path / "run", *overrides) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_all_is_selected_by_training_loss(few, tmp_path):
+    folder = tmp_path / "all"
+    assert clinx("finetune", few, "--split", "all", "--max_steps", 6, "--output_dir", folder) == 0
+    metrics = json.loads((folder / "metrics.json").read_text())
+    losses = {row["step"]: row["checkpoint_loss"] for row in metrics["log"] if "checkpoint_loss" in row}
+    assert sorted(losses) == [2, 4, 6] and "validation" not in metrics
+    assert metrics["best_checkpoint"].endswith(f"checkpoint-{min(losses, key=losses.get)}")
+    assert metrics["documents"]["validation"] == 0 and metrics["test"]["support"] > 0
+
+
+def test_all_keeps_the_weights_of_an_earlier_checkpoint_with_a_lower_loss(few, tmp_path):
+    """A learning rate that ruins the model after the first steps; logged and saved at other steps, and by epoch."""
+    settings = ("--split", "all", "--learning_rate", 0.3, "--one_cycle", "false", "--lr_scheduler_type", "constant")
+    for name, extra in (
+        ("steps", ("--logging_steps", 1)),
+        ("epoch", ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--max_steps", -1)),
+    ):
+        folder = tmp_path / name
+        epochs = ("--num_train_epochs", 3, "--logging_steps", 3)
+        assert clinx("finetune", few, *settings, *epochs, *extra, "--output_dir", folder) == 0
+        metrics = json.loads((folder / "metrics.json").read_text())
+        losses = {row["step"]: row["checkpoint_loss"] for row in metrics["log"] if "checkpoint_loss" in row}
+        assert len(losses) > 1
+        assert metrics["best_checkpoint"].endswith(f"checkpoint-{min(losses, key=losses.get)}")
+
+
+def test_a_student_learns_from_the_ensemble_over_other_notes_too(run, few, notes, tmp_path):
+    command = ("finetune", few, "--distill", run / "model", "--unlabelled", notes / "validation", "--split", "all")
+    assert clinx(*command, "--output_dir", tmp_path / "student") == 0
+    metrics = json.loads((tmp_path / "student/metrics.json").read_text())
+    assert metrics["documents"]["train"] > len(list((notes / "train").glob("*.txt"))) - 3
+    losses = [row["loss"] for row in metrics["log"] if "loss" in row]
+    assert losses[-1] < losses[0]
+
+
+# Interruptions
+
+
+def test_a_run_killed_in_its_third_member_ends_with_the_same_bits(few, tmp_path):
+    """As a user meets it: kill -9, the same command again; with one thread nothing differs."""
+    overrides = ["--splits", "3", "--soup", "--max_steps", "8"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+
+    def start(folder):
+        command = [sys.executable, "-m", "train.cli", "finetune", str(few), *overrides, "--output_dir", str(folder)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    killed = start(tmp_path / "killed")
+    deadline = time.time() + 300
+    while not list((tmp_path / "killed" / "member-3").glob("checkpoint-*/trainer_state.json")):
+        assert time.time() < deadline and killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "member-3" / "metrics.json").exists()
+    assert start(tmp_path / "killed").wait(300) == 0
+    assert start(tmp_path / "whole").wait(300) == 0
+    for part in ("model", "soup"):
+        once, twice = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "killed"))
+        assert once.keys() == twice.keys() and all(torch.equal(once[name], twice[name]) for name in once)
+    for name in ("test.jsonl", "splits.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+
+
+# The study
+
+
+def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(few, tmp_path, monkeypatch):
+    folder = tmp_path / "ablation"
+    command = ("study", "ablation", few, "--splits", 2, "--max_steps", 2, "--output_dir", folder)
+    trained = []
+
+    def counting(*args):
+        trained.append(Path(args[4].output_dir))
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        return finetune(*args)
+
+    monkeypatch.setattr(members, "finetune", counting)
+    assert clinx(*command) == 130
+    assert len(json.loads((folder / "ablation.json").read_text())["rows"]) == 2
+    assert clinx(*command) == 0
+    table = (folder / "ablation.md").read_text()
+    assert all(title in table for _, title, _ in ROWS)
+    assert (folder / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    rows = json.loads((folder / "ablation.json").read_text())["rows"]
+    assert [len(row["members"]) for row in rows.values()] == [1, 2, 2, 2, 2, 2, 2]
+    assert "ensemble" not in rows["all"] and "against_random" not in rows["random"]
+    low, high = rows["no-crf"]["against_random"]["ensemble"]["interval"]
+    assert low <= rows["no-crf"]["ensemble"] - rows["random"]["ensemble"] <= high
+    settings = {name: json.loads((folder / name / "recipe.json").read_text()) for name, _, _ in ROWS}
+    assert settings["no-biose"]["scheme"] == "BIO" and settings["no-crf"]["head"] == "linear"
+    assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
+
+
+def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
+    assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
+    assert "needs documents that judge" in capsys.readouterr().err
