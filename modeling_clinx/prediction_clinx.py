@@ -121,58 +121,14 @@ class DocumentPredictor:
             emissions: by member, (B, T, K).
             sizes: (B,) positions of each row.
         """
-        config, tags, n_steps = self.model.config, self.members[0].crf.tags, int(sizes.max())
-        crfs = [member.crf for member in self.members]
-        chains = [
-            (e, torch.from_numpy(sizes).to(e.device), torch.ones(len(e), 2, dtype=torch.bool, device=e.device))
-            for e in emissions
-        ]
-        paths = np.stack([crf.decode(*chain).cpu().numpy() for crf, chain in zip(crfs, chains, strict=True)])
-        kept: list = [None] * len(crfs)  # lattices that fit in one block; longer ones are computed anew for each use
-
-        def lattices(n):
-            if n_steps <= BLOCK:
-                kept[n] = kept[n] or list(crfs[n].posteriors(*chains[n]))
-            return kept[n] or crfs[n].posteriors(*chains[n])
-
-        def marginals():
-            for blocks in zip(*map(lattices, range(len(crfs))), strict=True):
-                yield blocks[0][0], [(lattice.prior * lattice.beta).cpu() for _, lattice in blocks]
-
-        path = paths[0]
+        config, readings = self.model.config, _Readings(self.members, emissions, sizes)
+        path = readings.paths[0]
         if hasattr(self.model, "members"):
-            blocks = ((first, [member.numpy() for member in members]) for first, members in marginals())
-            path = vote(tags, paths, sizes, blocks, by_mass=config.vote == "average", linear=config.head == "linear")
-        on_chain = np.arange(n_steps) < sizes[:, None]
-        shares = [np.where(on_chain, (paths == member).mean(0), 1.0) for member in paths]  # (B, T) each
-        disagreement = -np.log(shares).mean(0).sum(1) / sizes
-        bio = tags.bio.numpy()
-        if subwords:
-            scores = np.zeros(path.shape)
-            for first, members in marginals():
-                folded = torch.stack([tags.fold(member.transpose(0, 1)) for member in members]).sort(0).values.mean(0)
-                part = slice(first, first + folded.shape[1])
-                scores[:, part] = folded.gather(2, torch.from_numpy(bio[path[:, part]])[..., None])[..., 0]
-            agreement = (bio[paths] == bio[path]).mean(0)
-            for row, size in enumerate(sizes):
-                names = [config.id2label[label] for label in bio[path[row, :size]].tolist()]
-                at = np.arange(size)
-                yield at, at + 1, names, scores[row, :size], agreement[row, :size], disagreement[row]
-            return
-
-        def spans_of(path):  # of all rows at once: an O after each row ends what is open
-            starts, stops, types = spans_from_bio(np.pad(bio[path] * on_chain, ((0, 0), (0, 1))).ravel())
-            return starts, stops, types, (starts * (path.size + len(path)) + stops) * tags.n_types + types
-
-        starts, stops, types, keys = spans_of(path)
-        rows, starts, stops = starts // (n_steps + 1), starts % (n_steps + 1), stops % (n_steps + 1)
-        scores, agreement = [], np.zeros(len(starts))
-        for n, crf in enumerate(crfs):
-            spans = (torch.from_numpy(part).to(emissions[n].device) for part in (rows, starts, stops, types))
-            scores.append(crf.span_posteriors(lattices(n), chains[n][1], *spans).clamp(0.0, 1.0).cpu().numpy())
-            agreement += np.isin(keys, spans_of(paths[n])[3]) / len(crfs)
-        scores = np.sort(scores, 0).mean(0)  # in an order that is not the members'
-        names = [config.entity_types[kind] for kind in types.tolist()]
+            path = readings.vote(config.vote == "average", config.head == "linear")
+        found = readings.subwords(path) if subwords else readings.spans(path)
+        rows, starts, stops, labels, scores, agreement = found
+        names = config.id2label if subwords else config.entity_types
+        names, disagreement = [names[label] for label in labels.tolist()], readings.disagreement()
         cuts = np.searchsorted(rows, np.arange(len(sizes) + 1))
         for row, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
             yield starts[a:b], stops[a:b], names[a:b], scores[a:b], agreement[a:b], disagreement[row]
@@ -182,6 +138,68 @@ class DocumentPredictor:
         first, last = position[starts], position[stops - 1]
         agreement = agreement if hasattr(self.model, "members") else None
         return Prediction(tokens.starts[first], tokens.ends[last], labels, scores, first, agreement, disagreement)
+
+
+class _Readings:
+    """What N members make of B documents of up to T positions: their paths, and the lattices of their chains."""
+
+    def __init__(self, members, emissions: list[torch.Tensor], sizes: np.ndarray):
+        self.crfs, self.tags, self.sizes = [member.crf for member in members], members[0].crf.tags, sizes
+        self.chains = [
+            (e, torch.from_numpy(sizes).to(e.device), torch.ones(len(e), 2, dtype=torch.bool, device=e.device))
+            for e in emissions
+        ]
+        decoded = [crf.decode(*chain).cpu().numpy() for crf, chain in zip(self.crfs, self.chains, strict=True)]
+        self.paths = np.stack(decoded)  # (N, B, T) tags
+        self.on_chain = np.arange(self.paths.shape[2]) < sizes[:, None]
+        self.bio = self.tags.bio.numpy()
+        self.kept: list = [None] * len(members)
+
+    def lattices(self, n: int):
+        """As the CRF yields them; kept where they fit in one block, computed anew for each use where they do not."""
+        if self.kept[n] is None and self.paths.shape[2] <= BLOCK:
+            self.kept[n] = list(self.crfs[n].posteriors(*self.chains[n]))
+        return self.kept[n] or self.crfs[n].posteriors(*self.chains[n])
+
+    def marginals(self):
+        """Yields the first position and the members' (T', B, K) marginals of each block, the last block first."""
+        for blocks in zip(*map(self.lattices, range(len(self.crfs))), strict=True):
+            yield blocks[0][0], [(lattice.prior * lattice.beta).cpu().numpy() for _, lattice in blocks]
+
+    def vote(self, by_mass: bool, linear: bool) -> np.ndarray:
+        return vote(self.tags, self.paths, self.sizes, self.marginals(), by_mass, linear)
+
+    def disagreement(self) -> np.ndarray:
+        shares = [np.where(self.on_chain, (self.paths == path).mean(0), 1.0) for path in self.paths]  # (B, T) each
+        return -np.log(shares).mean(0).sum(1) / self.sizes
+
+    def subwords(self, path: np.ndarray):
+        """Row, position, position after it, BIO id, mean marginal and agreement of every position of a (B, T) path."""
+        labels, scores = self.bio[path], np.zeros(path.shape)
+        for first, members in self.marginals():
+            part = slice(first, first + len(members[0]))
+            of_label = self.bio[None, None] == labels[:, part].T[..., None]  # (T', B, K)
+            scores[:, part] = np.sort([(member * of_label).sum(2) for member in members], 0).mean(0).T
+        rows, at = np.nonzero(self.on_chain)
+        agreement = (self.bio[self.paths] == labels).mean(0)
+        return rows, at, at + 1, *(of_all[rows, at] for of_all in (labels, scores, agreement))
+
+    def spans(self, path: np.ndarray):
+        """Row, first position, position after the last, type, mean posterior and agreement of every span of a path."""
+        starts, stops, types, keys = self._spans(path)
+        width = path.shape[1] + 1
+        rows, starts, stops = starts // width, starts % width, stops % width
+        scores, agreement = [], np.zeros(len(starts))
+        for n, (crf, (emissions, lengths, _)) in enumerate(zip(self.crfs, self.chains, strict=True)):
+            spans = (torch.from_numpy(part).to(emissions.device) for part in (rows, starts, stops, types))
+            scores.append(crf.span_posteriors(self.lattices(n), lengths, *spans).clamp(0.0, 1.0).cpu().numpy())
+            agreement += np.isin(keys, self._spans(self.paths[n])[3]) / len(self.crfs)
+        return rows, starts, stops, types, np.sort(scores, 0).mean(0), agreement  # sorted: in no order of members
+
+    def _spans(self, path: np.ndarray):
+        """Spans of all rows at once, each row followed by an O, and a number that tells them apart."""
+        starts, stops, types = spans_from_bio(np.pad(self.bio[path] * self.on_chain, ((0, 0), (0, 1))).ravel())
+        return starts, stops, types, (starts * (path.size + len(path)) + stops) * self.tags.n_types + types
 
 
 def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:

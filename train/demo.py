@@ -1,4 +1,4 @@
-"""The whole story on built-in synthetic notes: pretrain, fine-tune, score, read a note with `pipeline("ner")`."""
+"""The whole story on built-in synthetic notes: pretrain, train an ensemble, score, read with `pipeline("ner")`."""
 
 import argparse
 import json
@@ -102,7 +102,7 @@ def pretrain(folder: Path, texts: list[str], steps: int) -> None:
 
 
 def demo(out: Path, pretraining_steps: int = 500) -> dict:
-    """Runs the demo in the folder `out`, prints what it does, and returns the validation scores."""
+    """Runs the demo in the folder `out`, prints what it does, and returns the ensemble's scores."""
     start = time.time()
     logging.set_verbosity_error()
     step = iter(range(1, 9))
@@ -110,35 +110,35 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
     def say(text: str):
         print(f"\n[{next(step)}, {time.time() - start:.0f} s] {text}", flush=True)
 
-    notes = {"train": synthetic_notes(600, split="train"), "validation": synthetic_notes(60, split="validation")}
+    notes = {"train": synthetic_notes(300, split="train"), "test": synthetic_notes(60, split="validation")}
     say(f"Synthetic Spanish and English notes with {len(ENTITY_TYPES)} entity types → {out / 'notes'} (BRAT)")
     for split, documents in notes.items():
         for document in documents:
             write_brat(document, out / "notes" / split)
         mentions = sum(len(document.entities) for document in documents)
         print(f"    {split}: {len(documents)} notes, {mentions} mentions")
-    print("    validation notes name people, drugs and places that training never saw")
+    print("    test notes name people, drugs and places that training never saw")
 
     encoder, run = out / "encoder", out / "run"
     if not (encoder / "model.safetensors").exists():
         say(f"Pretraining a tiny encoder by masked language modelling → {encoder}")
         pretrain(encoder, [note.text for note in synthetic_notes(2500, seed=1, split="train")], pretraining_steps)
 
-    say("Fine-tuning a CRF token classifier: subwords, document context, BIOSE")
+    say("Fine-tuning five token classifiers on random splits (subwords, document context, BIOSE, CRF), which vote")
     settings = {"encoder": encoder, "output_dir": run} | {split: out / "notes" / split for split in notes}
     overrides = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     finetune.main([str(Path(__file__).with_name("recipes") / "demo.yaml"), *overrides])
 
-    say(f"clinx predict --model {run / 'model'} --input {out / 'notes/validation'} --output {out / 'predictions'}")
-    predict.main(
-        ["--model", str(run / "model"), "--input", str(out / "notes/validation"), "--output", str(out / "predictions")]
-    )
-    say(f"clinx score --gold {out / 'notes/validation'} --pred {out / 'predictions'}")
+    command = ["--model", run / "model", "--input", out / "notes/test", "--output", out / "predictions"]
+    say(f"clinx predict {' '.join(map(str, command))} --disagreement")
+    predict.main([*map(str, command), "--disagreement"])
+    command = ["--gold", out / "notes/test", "--pred", out / "predictions"]
+    say(f"clinx score {' '.join(map(str, command))}")
     scores = out / "scores.json"
-    score.main(["--gold", str(out / "notes/validation"), "--pred", str(out / "predictions"), "--json", str(scores)])
+    score.main([*map(str, command), "--json", str(scores)])
 
     say('pipeline("ner", model=…, trust_remote_code=True), in a fresh process that cannot import this project')
-    note = notes["validation"][0]
+    note = notes["test"][0]
     environment = {**os.environ, "HF_HOME": str(out / "fresh-hf-home"), "HF_HUB_OFFLINE": "1"}
     found = subprocess.run(
         [sys.executable, "-c", READER, str((run / "model").resolve())],
@@ -154,8 +154,9 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
     print(textwrap.indent("\n".join(note.text.splitlines()[:8]), "    | "))
     for entity in json.loads(found.stdout)[:10]:
         where = f"{entity['start']:4}–{entity['end']:<4}"
-        print(f"    {entity['entity_group']:15} {entity['score']:.3f}  {where} {entity['word']!r}")
-    say(f"Done. Model repo: {run / 'model'}; training curves: {run / 'curves.png'}")
+        sure = f"{entity['score']:.3f}  {5 * entity['agreement']:.0f} of 5"
+        print(f"    {entity['entity_group']:15} {sure}  {where} {entity['word']!r}")
+    say(f"Done. Model repo: {run / 'model'}; each member and its curves: {run}/member-1 … 5")
     return json.loads(scores.read_text())["pred"]
 
 

@@ -274,7 +274,9 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     if data.unlabelled:
         if not data.distill:
             raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
-        train += islice(read_corpus(data.unlabelled, annotated=False), data.max_unlabelled_documents)
+        others = read_corpus(data.unlabelled, annotated=False)
+        known = {document.text for document in [*train, *validation, *test]}  # what judges is not even read
+        train += islice((other for other in others if other.text not in known), data.max_unlabelled_documents)
     features, problems = window_features(train, tokenizer, model.config)
     if not features:
         raise InputError(f"{data.train}: the training documents hold no text that could be labelled")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification
 
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
-from train import cli, members
+from train import cli, members, predict
 from train.corpora import read_corpus
 from train.documents import Document, Entity
 from train.finetune import finetune
@@ -257,3 +257,67 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
     assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
     assert "needs documents that judge" in capsys.readouterr().err
+
+
+# Where members disagree
+
+
+def ranking(folder):
+    header, *rows = (folder / "disagreement.tsv").read_text(encoding="utf-8").splitlines()
+    assert header.split("\t") == list(predict.RANKING)
+    return [row.split("\t") for row in rows]
+
+
+def test_notes_are_ranked_by_disagreement_with_annotations_to_correct(run, notes, tmp_path):
+    command = ("predict", "--model", run / "model", "--input", notes / "train", "--disagreement")
+    assert clinx(*command, "--output", tmp_path / "brat") == 0
+    rows = ranking(tmp_path / "brat")
+    values = [float(row[0]) for row in rows]
+    assert values == sorted(values, reverse=True) and values[0] > values[-1] >= 0
+    assert {row[3] for row in rows} == {path.stem for path in (notes / "train").glob("*.txt")}
+    for _, mentions, disputed, name in rows:
+        lines = (tmp_path / "brat" / f"{name}.ann").read_text(encoding="utf-8").splitlines()
+        shares = [float(line.split("agreement ")[1]) for line in lines if line.startswith("#")]
+        assert len(shares) == int(mentions) and sum(share < 1 for share in shares) == int(disputed)
+    assert clinx(*command, "--output", tmp_path / "jsonl", "--format", "jsonl") == 0
+    assert ranking(tmp_path / "jsonl") == rows
+    found = {document.id: document for document in read_corpus(tmp_path / "jsonl" / "predictions.jsonl")}
+    assert all(0 <= entity.agreement <= 1 for document in found.values() for entity in document.entities)
+
+
+def test_a_ranking_that_was_cut_off_is_completed(run, notes, tmp_path, monkeypatch):
+    arguments = (str(run / "model"), str(notes / "train"), str(tmp_path / "out"))
+    assert predict.predict(*arguments[:2], str(tmp_path / "whole"), disagreement=True) == 12
+    write, calls = predict.write_brat, []
+
+    def cut(*args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return write(*args)
+
+    monkeypatch.setattr(predict, "write_brat", cut)
+    with pytest.raises(KeyboardInterrupt):
+        predict.predict(*arguments, disagreement=True)
+    monkeypatch.setattr(predict, "write_brat", write)
+    assert predict.predict(*arguments, disagreement=True) == 8
+    assert predict.predict(*arguments, disagreement=True) == 0
+    assert ranking(tmp_path / "out") == ranking(tmp_path / "whole")
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_one_model_cannot_disagree_and_other_models_are_told(run, notes, tiny_encoder_dir, tmp_path, capsys):
+    command = ("predict", "--input", notes / "train", "--output", tmp_path / "out")
+    assert clinx(*command, "--model", run / "member-1" / "model", "--disagreement") == 2
+    assert "is a single model" in capsys.readouterr().err
+    assert clinx(*command, "--model", tiny_encoder_dir) == 2
+    assert "expected a model or an ensemble of CLIN-X" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_members_that_do_not_fit_are_read_from_disk(run, notes, tmp_path):
+    command = ("predict", "--model", run / "model", "--input", notes / "validation", "--format", "jsonl")
+    assert clinx(*command, "--output", tmp_path / "all") == 0
+    assert clinx(*command, "--output", tmp_path / "one", "--max-members-in-memory", 1) == 0
+    one, whole = (list(read_corpus(tmp_path / name / "predictions.jsonl")) for name in ("one", "all"))
+    assert one == whole
