@@ -33,6 +33,10 @@ class ClinXEnsembleModel(ClinXPreTrainedModel):
         self.members = nn.ModuleList([ClinXModel(config)])
         self.post_init()
 
+    @property
+    def encoder(self):
+        return self.members[0].encoder
+
     def forward(self, *args, **kwargs):
         return self.members[0](*args, **kwargs)
 

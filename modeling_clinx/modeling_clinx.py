@@ -115,8 +115,10 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         if not tokenizer.is_fast:
             raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
         kwargs = {"dtype": torch.float32, **hub_kwargs}
-        if ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type") == ClinXConfig.model_type:
-            encoder = ClinXModel.from_pretrained(name_or_path, **kwargs).encoder
+        kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
+        if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
+            known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
+            encoder = known.from_pretrained(name_or_path, **kwargs).encoder
         else:
             encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
             encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from copy import copy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 
@@ -145,8 +145,8 @@ def read_documents(data: DataArguments, splitting: SplitArguments) -> tuple[Spli
     )
     kind = splitting.split or ("random" if splitting.splits else "standard")
     n_members = 1 if kind == "all" or not splitting.splits else splitting.splits
-    if twice := {document.id for document in train} & {document.id for document in validation}:
-        raise InputError(f"{sorted(twice)[0]} is the id of a document both in {data.train} and in {data.validation}")
+    if {document.id for document in train} & {document.id for document in validation}:
+        validation = [replace(document, id=f"validation/{document.id}") for document in validation]
     if (kind == "random" or data.test_fraction) and len(train) + len(validation) <= n_members:
         train, validation = sentence_blocks(train), sentence_blocks(validation)
         what = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
@@ -291,6 +291,8 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     if optimization.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(optimization.early_stopping_patience))
     if not validation:
+        if optimization.early_stopping_patience is not None:
+            raise InputError("early stopping looks at validation documents, and there are none: leave one of them out")
         args.eval_strategy, args.load_best_model_at_end, args.metric_for_best_model = IntervalStrategy.NO, False, None
         callbacks.append(LowestTrainingLoss())
     trainer = ClinXTrainer(
@@ -362,5 +364,7 @@ def main(argv: list[str]) -> None:
         from .members import finetune_members
 
         finetune_members(data, model_args, optimization, splitting, args, argv)
+    elif splitting.member is not None or splitting.soup:
+        raise InputError("member and soup are about an ensemble: set splits too")
     else:
         finetune(data, model_args, optimization, splitting, args)

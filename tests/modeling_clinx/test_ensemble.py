@@ -193,6 +193,8 @@ def test_auto_model_gives_the_first_members_encoder(repo, ensemble):
     expected = ensemble.members[0].encoder.state_dict()
     found = encoder.members[0].encoder.state_dict()
     assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    student = ClinXForTokenClassification.from_encoder(repo, ["OTHER"])
+    assert torch.equal(student.encoder.state_dict()[(name := next(iter(expected)))], expected[name])
     ids = torch.tensor([[0, 5, 6, 2]])
     assert encoder.eval()(ids)[0].shape == (1, 4, 32)
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForTokenClassification
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 from train import cli, members, predict
 from train.corpora import read_corpus
+from train.corpora.jsonl import json_line, write_jsonl
 from train.documents import Document, Entity
 from train.finetune import finetune
 from train.members import mean
@@ -130,8 +131,6 @@ def test_a_corpus_without_documents_is_divided_in_blocks_of_sentences_and_says_s
     for note in read_corpus(notes / "train"):
         entities += [Entity(e.start + len(whole), e.end + len(whole), e.label) for e in note.entities]
         whole += note.text + "\n"
-    from train.corpora.jsonl import write_jsonl
-
     write_jsonl([Document("all", whole, entities)], tmp_path / "one.jsonl")
     text = recipe.read_text().replace(f"train: {notes}/train", f"train: {tmp_path}/one.jsonl")
     text = "\n".join(line for line in text.splitlines() if not line.startswith("validation:"))
@@ -144,6 +143,17 @@ def test_a_corpus_without_documents_is_divided_in_blocks_of_sentences_and_says_s
     assert json.loads((tmp_path / "run/splits.json").read_text())["members"][0]["train"][0].startswith("all.")
 
 
+def test_documents_of_both_parts_may_have_the_same_ids(recipe, notes, tmp_path):
+    for part in ("train", "validation"):  # rows without ids are numbered in each file
+        rows = [json.loads(json_line(document)) for document in read_corpus(notes / part)]
+        lines = [json.dumps({key: row[key] for key in ("text", "entities")}) for row in rows]
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(lines))
+    command = ("finetune", recipe, "--train", tmp_path / "train.jsonl", "--validation", tmp_path / "validation.jsonl")
+    assert clinx(*command, "--max_steps", 2, "--splits", 2, "--output_dir", tmp_path / "run") == 0
+    members = json.loads((tmp_path / "run" / "splits.json").read_text())["members"]
+    assert sorted(id for member in members for id in member["validation"])[-1] == "validation/line-4"
+
+
 @pytest.mark.parametrize(
     "overrides, expected",
     [
@@ -151,6 +161,8 @@ def test_a_corpus_without_documents_is_divided_in_blocks_of_sentences_and_says_s
         (("--splits", "2", "--split", "all"), "leave splits out"),
         (("--splits", "2", "--member", "3"), "member is 3, expected 1 to 2"),
         (("--unlabelled", "x"), "name it with distill"),
+        (("--soup",), "set splits too"),
+        (("--split", "all", "--early_stopping_patience", "1"), "early stopping looks at validation documents"),
         (("--test", "x", "--splits", "2"), "x"),
     ],
 )
