@@ -228,7 +228,8 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
 
     The folder holds `model/` (a complete model repo: the checkpoint with the best strict F1 on the validation
     documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.json` and
-    checkpoints; with documents that judge also `test.jsonl`, what the model finds in them. A run that was interrupted
+    checkpoints; with documents that judge also these, in `gold.jsonl`, and what the model finds in them, in
+    `test.jsonl`. A run that was interrupted
     goes on where its last complete checkpoint is; one that is done is left alone.
 
     Args:
@@ -346,11 +347,13 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
 
 
 def judge(predictor: DocumentPredictor, documents: list[Document], keep: Path | None = None) -> dict:
-    """Strict scores of what is found in annotated documents; `keep` is a JSON Lines file for that."""
+    """Strict scores of what is found in annotated documents; `keep` is a JSON Lines file for that, beside `gold.jsonl`,
+    so that `clinx score` can compare runs."""
     texts = (document.text for document in documents)
     found = predicted(documents, tqdm(predictor(texts), "Evaluation", len(documents), leave=False, disable=None))
     if keep:
         write_jsonl(found, keep)
+        write_jsonl(documents, keep.with_name("gold.jsonl"))
     return score(documents, found)
 
 
