@@ -9,7 +9,7 @@ def save_model_repo(model, tokenizer, folder: str | Path) -> Path:
     """Writes a complete model repo; a folder that is there already is replaced once the new one is whole.
 
     Args:
-        model: a `ClinXForTokenClassification`; its code is written beside its weights.
+        model: a `ClinXForTokenClassification` or an ensemble of them; its code is written beside its weights.
         tokenizer: its fast tokenizer.
     """
     folder = Path(folder)

@@ -9,7 +9,14 @@ CHOICES = {
     "scheme": ("BIOSE", "BIO"),
     "unit": ("subword", "word"),
     "segmentation": ("packed", "sentence"),
+    "vote": ("majority", "average"),
 }
+
+
+def _check(**settings):
+    for name, value in settings.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}")
 
 
 def _custom_pipelines() -> dict:
@@ -79,9 +86,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
                 f"this model was saved in CLIN-X format {format_version}, but the code at hand knows formats up to "
                 f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
             )
-        for name, value in (("head", head), ("scheme", scheme), ("unit", unit), ("segmentation", segmentation)):
-            if value not in CHOICES[name]:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}")
+        _check(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
         if len(set(entity_types)) < len(entity_types):
             raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
         if context_size < 0 or window_length < 8:
@@ -126,7 +131,6 @@ class ClinXEnsembleConfig(ClinXConfig):
     }
 
     def __init__(self, encoder=None, members=(), vote="majority", **kwargs):
-        if vote not in ("majority", "average"):
-            raise ValueError(f"vote is {vote!r}, expected majority or average")
+        _check(vote=vote)
         self.members, self.vote = list(members), vote
         super().__init__(encoder, **kwargs)

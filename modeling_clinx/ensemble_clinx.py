@@ -1,14 +1,17 @@
 """Several token classifiers as one model: `DocumentPredictor` and the pipeline let its members vote."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from transformers import AutoTokenizer
+from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
 
-from .configuration_clinx import ClinXEnsembleConfig
+from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
 from .modeling_clinx import ClinXForTokenClassification, ClinXModel, ClinXOutput, ClinXPreTrainedModel
 
 
@@ -19,6 +22,11 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
+
+_HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
+_IRRELEVANT = re.compile(
+    "dropout|dtype|version|_name_or_path|architectures|cache|checkpointing|position_embedding_type"
+)
 
 
 class ClinXEnsembleModel(ClinXPreTrainedModel):
@@ -50,6 +58,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
     config_class = ClinXEnsembleConfig
     base_model_prefix = ""
     accepts_loss_kwargs = False
+    _no_split_modules = ["ClinXForTokenClassification"]  # a device holds whole members
 
     def __init__(self, config: ClinXEnsembleConfig):
         super().__init__(config)
@@ -69,27 +78,34 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         Raises:
             ValueError: no members, or two that differ in tokenizer, labels or another setting; names the difference.
         """
-        models, origins, first = [], [], None
-        hub_kwargs = {name: kwargs[name] for name in ("token", "cache_dir", "local_files_only") if name in kwargs}
+        hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
+        places, origins, first = [], [], None
         for member in map(str, members):
             is_local = Path(member).is_dir()
             name, _, revision = (member, "", "") if is_local else member.partition("@")
-            pinned = {"revision": revision} if revision else {}
-            model = ClinXForTokenClassification.from_pretrained(name, **kwargs, **pinned)
-            traits = _traits(model.config, AutoTokenizer.from_pretrained(name, **hub_kwargs, **pinned))
-            first = first or (member, traits)
+            place = {**hub_kwargs, **({"revision": revision} if revision else {})}
+            if not is_local:  # model and tokenizer of one commit
+                place["revision"] = extract_commit_hash(cached_file(name, "config.json", **place), None)
+            kind = ClinXConfig.get_config_dict(name, **place)[0].get("model_type")
+            if kind != ClinXConfig.model_type:
+                raise ValueError(f"{member} is a {kind} model, expected a {ClinXConfig.model_type} token classifier")
+            config = ClinXConfig.from_pretrained(name, **place)
+            traits = _traits(config, AutoTokenizer.from_pretrained(name, **place))
+            first = first or (member, traits, config)
             if difference := _difference(first[1], traits):
                 raise ValueError(f"{first[0]} and {member} cannot vote together: they differ in {difference}")
-            models.append(model)
-            origins.append("local" if is_local else f"{name}@{getattr(model.config, '_commit_hash', None) or revision}")
-        if not models:
+            places.append((name, place))
+            origins.append("local" if is_local else f"{name}@{place['revision']}")
+        if not places:
             raise ValueError("an ensemble needs at least one member")
-        settings = {**models[0].config.to_dict(), "members": origins, "vote": vote}
-        for name in ("model_type", "auto_map", "custom_pipelines", "architectures"):
-            settings.pop(name, None)
+        settings = {**first[2].to_dict(), "members": origins, "vote": vote}
+        for derived in ("model_type", "auto_map", "custom_pipelines", "architectures"):
+            settings.pop(derived, None)
         with torch.device("meta"):
             ensemble = cls(ClinXEnsembleConfig(**settings))
-        ensemble.members = nn.ModuleList(models)
+        ensemble.members = nn.ModuleList(
+            ClinXForTokenClassification.from_pretrained(name, **{**kwargs, **place}) for name, place in places
+        )
         return ensemble.eval()
 
     @classmethod
@@ -98,11 +114,20 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
 
         Args:
             max_members_in_memory: keep no more members than this in memory; the encoders of the others are read from
-                disk each time that they are needed, layer by layer, which is slower.
+                disk each time that they are needed, layer by layer, which is slower. `device_map` may then name one
+                device, by default the CPU.
+
+        Raises:
+            ValueError: `max_members_in_memory` below 1, or with a `device_map` of several devices.
         """
         if max_members_in_memory is not None:
+            home = kwargs.get("device_map")
+            home = "cpu" if home is None else home
+            if max_members_in_memory < 1 or home == "auto" or isinstance(home, dict):
+                raise ValueError(
+                    f"max_members_in_memory {max_members_in_memory} needs one device, and to be at least 1"
+                )
             config = kwargs.get("config") or cls.config_class.from_pretrained(name_or_path, **kwargs)
-            home = kwargs.get("device_map") or "cpu"
             kwargs["device_map"] = {
                 f"members.{i}.{part}": "disk" if part == "encoder" and i >= max_members_in_memory else home
                 for i in range(len(config.members))
@@ -119,31 +144,40 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         """
         inputs = (input_ids, attention_mask, token_type_ids, core_mask, edge_mask, labels)
         outputs = [member(*inputs) for member in self.members]
-        logits = torch.stack([output.logits for output in outputs]).double().exp().mean(0).log().float()
-        loss = None if labels is None else torch.stack([output.loss for output in outputs]).mean()
-        return ClinXOutput(loss=loss, logits=logits, emissions=torch.stack([output.emissions for output in outputs]))
+        loss, logits, emissions = (
+            None if parts[0] is None else torch.stack([part.to(parts[0].device) for part in parts])
+            for parts in ([getattr(output, name) for output in outputs] for name in ("loss", "logits", "emissions"))
+        )
+        loss = None if loss is None else loss.mean()
+        return ClinXOutput(loss=loss, logits=logits.double().exp().mean(0).log().float(), emissions=emissions)
 
 
 def _traits(config, tokenizer) -> dict:
     """What members must have in common, by its name."""
     settings = config.to_dict()
-    for name in ("dropout", "dtype", "torch_dtype", "transformers_version", "_name_or_path", "architectures"):
-        settings.pop(name, None)
-        settings["encoder"].pop(name, None)
-    encoder = {f"encoder's {name}": value for name, value in settings.pop("encoder").items()}
+    settings |= {f"encoder's {name}": value for name, value in settings.pop("encoder").items()}
     backend = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
-    vocabulary = {"tokenizer's vocabulary": tokenizer.get_vocab()}
-    return {**settings, **encoder, **vocabulary, **{f"tokenizer's {name}": value for name, value in backend.items()}}
+    settings |= {"tokenizer's vocabulary": tokenizer.get_vocab()}
+    settings |= {f"tokenizer's {name}": value for name, value in backend.items()}
+    return {name: value for name, value in settings.items() if not _IRRELEVANT.search(name)}
 
 
 def _difference(ours: dict, theirs: dict) -> str:
     for name in [*ours, *(theirs.keys() - ours.keys())]:
         a, b = ours.get(name), theirs.get(name)
         if a != b:
-            if isinstance(a, (dict, list)) and isinstance(b, (dict, list)):
-                a, b = ([x for x in one if x not in other][:3] or f"{len(one)}" for one, other in ((a, b), (b, a)))
-            return f"{name}: {a} and {b}"
+            return f"{name}: {_apart(a, b)} and {_apart(b, a)}"
     return ""
+
+
+def _apart(value, other) -> str:
+    """The value, or the first of what stands in it and not in the other one."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        value = {key: x for key, x in value.items() if key not in other or other[key] != x}
+        value = dict(list(value.items())[:3])
+    elif isinstance(value, list) and isinstance(other, list):
+        value = [x for i, x in enumerate(value) if i >= len(other) or other[i] != x][:3]
+    return f"{value}"[:200]
 
 
 ClinXEnsembleModel.register_for_auto_class("AutoModel")

@@ -73,7 +73,7 @@ class DocumentPredictor:
                 emissions = self.emissions(texts, documents, sizes)
                 results: dict[int, Prediction] = {}
                 for group in _batches(sizes, budget=16384):
-                    chunks = [nn.utils.rnn.pad_sequence([part[i] for i in group], True) for part in emissions]
+                    chunks = [_padded([part[i] for i in group]) for part in emissions]
                     for i, found in zip(group, self._decode(chunks, sizes[group], subwords), strict=True):
                         results[i] = self._to_characters(documents[i], *found)
         finally:
@@ -124,7 +124,8 @@ class DocumentPredictor:
         config, readings = self.model.config, _Readings(self.members, emissions, sizes)
         path = readings.paths[0]
         if hasattr(self.model, "members"):
-            path = readings.vote(config.vote == "average", config.head == "linear")
+            by_mass, linear = config.vote == "average", config.head == "linear"
+            path = vote(readings.tags, readings.paths, sizes, readings.marginals(), by_mass, linear)
         found = readings.subwords(path) if subwords else readings.spans(path)
         rows, starts, stops, labels, scores, agreement = found
         names = config.id2label if subwords else config.entity_types
@@ -166,11 +167,9 @@ class _Readings:
         for blocks in zip(*map(self.lattices, range(len(self.crfs))), strict=True):
             yield blocks[0][0], [(lattice.prior * lattice.beta).cpu().numpy() for _, lattice in blocks]
 
-    def vote(self, by_mass: bool, linear: bool) -> np.ndarray:
-        return vote(self.tags, self.paths, self.sizes, self.marginals(), by_mass, linear)
-
     def disagreement(self) -> np.ndarray:
-        shares = [np.where(self.on_chain, (self.paths == path).mean(0), 1.0) for path in self.paths]  # (B, T) each
+        labels = self.bio[self.paths]
+        shares = [np.where(self.on_chain, (labels == own).mean(0), 1.0) for own in labels]  # (B, T) each
         return -np.log(shares).mean(0).sum(1) / self.sizes
 
     def subwords(self, path: np.ndarray):
@@ -193,13 +192,18 @@ class _Readings:
         for n, (crf, (emissions, lengths, _)) in enumerate(zip(self.crfs, self.chains, strict=True)):
             spans = (torch.from_numpy(part).to(emissions.device) for part in (rows, starts, stops, types))
             scores.append(crf.span_posteriors(self.lattices(n), lengths, *spans).clamp(0.0, 1.0).cpu().numpy())
-            agreement += np.isin(keys, self._spans(self.paths[n])[3]) / len(self.crfs)
-        return rows, starts, stops, types, np.sort(scores, 0).mean(0), agreement  # sorted: in no order of members
+            agreement += np.isin(keys, self._spans(self.paths[n])[3])
+        scores = np.sort(scores, 0).mean(0)  # sorted: a sum that does not depend on the members' order
+        return rows, starts, stops, types, scores, agreement / len(self.crfs)
 
     def _spans(self, path: np.ndarray):
         """Spans of all rows at once, each row followed by an O, and a number that tells them apart."""
         starts, stops, types = spans_from_bio(np.pad(self.bio[path] * self.on_chain, ((0, 0), (0, 1))).ravel())
         return starts, stops, types, (starts * (path.size + len(path)) + stops) * self.tags.n_types + types
+
+
+def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    return rows[0][None] if len(rows) == 1 else nn.utils.rnn.pad_sequence(rows, True)  # a long document is not copied
 
 
 def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """One model for the price of one: it learns the marginals of an ensemble, over annotated and other notes."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from modeling_clinx.crf_clinx import Lattice, compact
+from modeling_clinx.crf_clinx import compact
 from modeling_clinx.prediction_clinx import DocumentPredictor
 from modeling_clinx.windows_clinx import tokenize
 
@@ -34,7 +35,7 @@ def taught(
         theirs = AutoTokenizer.from_pretrained(teacher)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the ensemble {teacher}: {error}") from error
-    for name in ("entity_types", "scheme", "unit"):
+    for name in ("entity_types", "scheme", "unit", "head"):  # a linear head knows no forbidden pairs, a CRF does
         if getattr(model.config, name, None) != getattr(config, name):
             raise InputError(
                 f"{teacher} has {name} {getattr(model.config, name, None)}, expected {getattr(config, name)}: a "
@@ -44,49 +45,46 @@ def taught(
         raise InputError(f"{teacher} reads with another tokenizer than the encoder: their marginals do not match")
     predictor = DocumentPredictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), theirs, batch_size)
     windows = iter(features)
-    bar = tqdm(documents, "Reading as the ensemble", disable=None)
-    for size, marginals in _documents(predictor, (document.text for document in bar)):
-        first = 0
-        while first < size:
-            feature = next(windows)
-            position = np.flatnonzero(feature["core_mask"])
-            tags, pairs = marginals(first, first + len(position))
-            first += len(position)
-            tags = np.where(tags < NEGLIGIBLE, 0.0, tags)
-            tags /= tags.sum(1, keepdims=True)
-            pairs = np.where(pairs < NEGLIGIBLE, 0.0, pairs)
-            pairs *= (len(position) - 1) / max(pairs.sum(), NEGLIGIBLE)
-            at, tag = np.nonzero(tags)
-            feature["teacher_tags"] = (position[at], tag), tags[at, tag]
-            feature["teacher_pairs"] = np.nonzero(pairs), pairs[np.nonzero(pairs)]
+    for document in tqdm(documents, "Reading as the ensemble", disable=None):
+        tokens = tokenize(theirs, [document.text], config.unit)
+        size = int(tokens[0].chain.sum())
+        own, cuts = [], [0]
+        while cuts[-1] < size:
+            own.append(next(windows))
+            cuts.append(cuts[-1] + int(own[-1]["core_mask"].sum()))
+        if not own:
+            continue
+        tags, pairs = _marginals(predictor, document.text, tokens, size, cuts)
+        for feature, core, between in zip(own, np.split(tags, cuts[1:-1]), pairs, strict=True):
+            core = np.where(core < NEGLIGIBLE, 0.0, core)
+            core /= core.sum(1, keepdims=True)
+            between = np.where(between < NEGLIGIBLE, 0.0, between)
+            between *= (len(core) - 1) / max(between.sum(), NEGLIGIBLE)
+            at, tag = np.nonzero(core)
+            feature["teacher_tags"] = (np.flatnonzero(feature["core_mask"])[at], tag), core[at, tag]
+            feature["teacher_pairs"] = np.nonzero(between), between[np.nonzero(between)]
 
 
 @torch.inference_mode()
-def _documents(predictor: DocumentPredictor, texts):
-    """Yields the length of each chain, and a function of its first and last positions that gives (T, K) and (K, K)."""
-    crfs = [member.crf for member in predictor.members]
+def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts: list[int]):
+    """The members' mean marginals (T, K) of a document, and those of its tag pairs (K, K), summed between the cuts."""
     predictor.model.eval()
-    for text in texts:
-        tokens = tokenize(predictor.tokenizer, [text], predictor.model.config.unit)
-        size = int(tokens[0].chain.sum())
-        if not size:
-            continue
-        lattices = []
-        for crf, (emissions,) in zip(crfs, predictor.emissions([text], tokens, np.array([size])), strict=True):
-            edges = torch.ones(1, 2, dtype=torch.bool, device=emissions.device)
-            blocks = crf.posteriors(emissions[None], torch.tensor([size], device=emissions.device), edges)
-            parts = zip(*(lattice for _, lattice in reversed(list(blocks))), strict=True)
-            lattices.append(Lattice(*(torch.cat(part)[:, 0] if part[0].dim() == 3 else None for part in parts)))
-
-        def marginals(first, stop, lattices=lattices):
-            tags = [(lattice.prior * lattice.beta)[first:stop] for lattice in lattices]
-            pairs = [
-                crf._psi()[0] * (lattice.alpha[first : stop - 1].t() @ lattice.beta[first + 1 : stop])
-                for crf, lattice in zip(crfs, lattices, strict=True)
-            ]
-            return [(sum(one) / len(crfs)).cpu().numpy() for one in (tags, pairs)]
-
-        yield size, marginals
+    tags, pairs = 0.0, 0.0
+    for member, (emissions,) in zip(
+        predictor.members, predictor.emissions([text], tokens, np.array([size])), strict=True
+    ):
+        edges = torch.ones(1, 2, dtype=torch.bool, device=emissions.device)
+        blocks = list(member.crf.posteriors(emissions[None], torch.tensor([size], device=emissions.device), edges))
+        alpha, prior, beta = (
+            torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
+            for name in ("alpha", "prior", "beta")
+        )
+        psi, _ = member.crf._psi()
+        tags = tags + (prior * beta).cpu().numpy()
+        pairs = pairs + np.stack(
+            [(psi * (alpha[a : b - 1].t() @ beta[a + 1 : b])).cpu().numpy() for a, b in itertools.pairwise(cuts)]
+        )
+    return tags / len(predictor.members), pairs / len(predictor.members)
 
 
 def distillation_loss(crf, emissions, core_mask, edge_mask, teacher_tags, teacher_pairs) -> torch.Tensor:

@@ -13,9 +13,16 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import load_model
 from tqdm import tqdm
-from transformers import AutoTokenizer, EarlyStoppingCallback, IntervalStrategy, TrainingArguments, set_seed
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    IntervalStrategy,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXForTokenClassification
@@ -42,9 +49,9 @@ class DataArguments:
         metadata={"help": "Documents that choose the best checkpoint; by default those after max_train_documents."},
     )
     format: str | None = field(default=None, metadata={"help": "Format of both, brat or jsonl; guessed by default."})
-    max_train_documents: int | None = field(default=None, metadata={"help": "Only the first N, by id."})
+    max_train_documents: int | None = field(default=None, metadata={"help": "Only the first N."})
     max_train_sentences: int | None = field(default=None, metadata={"help": "Few-shot: only the first N sentences."})
-    max_validation_documents: int | None = field(default=None, metadata={"help": "Only the first N, by id."})
+    max_validation_documents: int | None = field(default=None, metadata={"help": "Only the first N."})
     test: str | None = field(default=None, metadata={"help": "Documents that judge, and are used for nothing else."})
     test_fraction: float | None = field(
         default=None, metadata={"help": "Hold out this share of train and validation for judging, in place of test."}
@@ -129,44 +136,55 @@ class FinetuneTrainingArguments(TrainingArguments):
     accelerator_config: str | None = '{"even_batches": false}'
 
 
-RECORDED = ("learning_rate", "num_train_epochs", "max_steps", "weight_decay", "gradient_accumulation_steps", "seed")
+RECORDED = (
+    *("learning_rate", "num_train_epochs", "max_steps", "weight_decay", "gradient_accumulation_steps", "seed"),
+    *("data_seed", "lr_scheduler_type", "warmup_steps", "max_grad_norm", "optim", "adam_beta1", "adam_beta2", "bf16"),
+    *("fp16", "eval_strategy", "eval_steps", "save_strategy", "save_steps", "world_size"),
+)
 ARGUMENTS = [DataArguments, ModelArguments, OptimizationArguments, SplitArguments, FinetuneTrainingArguments]
+FEWEST_DOCUMENTS = 5  # with fewer there is nothing to divide: blocks of sentences stand for them
 UNRECORDED = ("member", "members_at_once", "soup", "vote")
 
 
 def read_documents(data: DataArguments, splitting: SplitArguments) -> tuple[Splits, list[Document], list[Document]]:
-    """The splits, the documents that they divide, in the order of their ids, and the documents that judge.
+    """The splits, the documents that they divide, and the documents that judge.
 
     Without `split` and `splits` there is one member, with the given train and validation documents.
     """
     train, validation, test = (
-        sorted(read_corpus(path, data.format), key=lambda document: document.id) if path else []
-        for path in (data.train, data.validation, data.test)
+        list(read_corpus(path, data.format)) if path else [] for path in (data.train, data.validation, data.test)
     )
-    kind = splitting.split or ("random" if splitting.splits else "standard")
-    n_members = 1 if kind == "all" or not splitting.splits else splitting.splits
+    for name in ("max_train_documents", "max_validation_documents", "max_unlabelled_documents"):
+        if (number := getattr(data, name)) is not None and number < 1:
+            raise InputError(f"{name} is {number}, expected at least 1")
+    kind = splitting.split or ("random" if splitting.splits is not None else "standard")
     if {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
-    if (kind == "random" or data.test_fraction) and len(train) + len(validation) <= n_members:
+    if (kind == "random" or data.test_fraction) and len(train) + len(validation) < FEWEST_DOCUMENTS:
         train, validation = sentence_blocks(train), sentence_blocks(validation)
         what = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
         print(f"note: there are too few documents to divide: {what} stand for them", file=sys.stderr)
     if data.test_fraction:
         if test:
             raise InputError("test and test_fraction both name what judges: leave one of them out")
-        _, test = hold_out([*train, *validation], data.test_fraction, splitting.split_seed)
-        held = {document.id for document in test}
-        train, validation = ([d for d in documents if d.id not in held] for documents in (train, validation))
+        rest, test = hold_out([*train, *validation], data.test_fraction, splitting.split_seed)
+        kept = {document.id for document in rest}
+        train, validation = ([d for d in documents if d.id in kept] for documents in (train, validation))
     if not data.validation and data.max_train_documents and kind == "standard":
         validation = train[data.max_train_documents :]
     train, validation = train[: data.max_train_documents], validation[: data.max_validation_documents]
-    if data.max_train_sentences:
-        train = first_sentences(train, data.max_train_sentences)
-    pool = [*train, *validation]
+    if data.max_train_sentences is not None:
+        whole = len(train) if kind == "standard" else len(train) + len(validation)  # what is pooled, is few as a whole
+        few = first_sentences([*train, *validation][:whole], data.max_train_sentences)
+        train, validation = few, validation if kind == "standard" else []
+    pool, texts = [*train, *validation], {document.text.strip(): document.id for document in test}
+    if learned := [document.id for document in pool if document.text.strip() in texts]:
+        raise InputError(f"{len(learned)} notes both judge and are learned from or selected on, as {learned[0]}")
     if splitting.split_file:
         return Splits.read(splitting.split_file), pool, test
     if kind == "standard" and not validation:
         raise InputError(f"no validation documents: name them, or leave some of {data.train} to max_train_documents")
+    n_members = 1 if kind == "all" or splitting.splits is None else splitting.splits
     return make_splits(kind, train, validation, n_members, splitting.split_seed), pool, test
 
 
@@ -178,13 +196,15 @@ def entity_types_of(documents: list[Document], path: str) -> list[str]:
 
 
 def last_complete_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
+    """The newest checkpoint that is whole: the Trainer writes `trainer_state.json` last, and deletes in any order."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1])):
         try:
             json.loads((checkpoint / "trainer_state.json").read_text())
-            return checkpoint
         except (OSError, ValueError):
             continue
+        parts = ("model*.safetensors", "optimizer.*", "scheduler.pt", "rng_state*.pth")
+        if all(any(checkpoint.glob(part)) for part in parts):
+            return checkpoint
     return None
 
 
@@ -199,10 +219,10 @@ def claim_run_folder(folder: Path, settings: dict) -> bool:
     runs = (folder, *folder.glob("member-*"))
     if file.exists() and any((run / "metrics.json").exists() or last_complete_checkpoint(run) for run in runs):
         before = json.loads(file.read_text())
-        for key in sorted({*before, *settings}):
-            if before.get(key) != settings.get(key):
+        for key in sorted({*before} & {*settings}):  # an older release may have recorded fewer
+            if before[key] != settings[key]:
                 raise InputError(
-                    f"{folder} holds a run with {key} {before.get(key)!r}, not {settings.get(key)!r}: "
+                    f"{folder} holds a run with {key} {before[key]!r}, not {settings[key]!r}: "
                     "choose another --output_dir, or remove that folder"
                 )
         return is_done
@@ -220,7 +240,8 @@ def settings_of(data, model_args, optimization, splitting, args) -> dict:
     """What a run's result depends on."""
     settings = {k: v for part in (data, model_args, optimization, splitting) for k, v in asdict(part).items()}
     settings = {name: value for name, value in settings.items() if name not in UNRECORDED}
-    return settings | {name: getattr(args, name) for name in RECORDED}
+    values = {name: getattr(args, name) for name in RECORDED}
+    return settings | {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
 
 
 def finetune(data, model_args, optimization, splitting, args, member: int = 1) -> Path:
@@ -246,6 +267,7 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     with args.main_process_first(local=False, desc="claim the run's folder"):
         is_done = claim_run_folder(folder, settings)
     if is_done:
+        _remove_checkpoints(folder)
         print(f"{folder} is a finished run of this recipe: its model is in {folder / 'model'}")
         return folder
 
@@ -256,6 +278,8 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     mine = splits.members[member - 1]
     train, validation = pick(documents, mine.train), pick(documents, mine.validation)
     entity_types = data.entity_types or entity_types_of(documents if len(splits.members) > 1 else train, data.train)
+    if data.distill and not data.entity_types:
+        entity_types = getattr(AutoConfig.from_pretrained(data.distill), "entity_types", entity_types)
     for label in sorted({e.label for d in [*validation, *test] for e in d.entities} - set(entity_types)):
         print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
 
@@ -275,9 +299,14 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     if data.unlabelled:
         if not data.distill:
             raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
-        others = read_corpus(data.unlabelled, annotated=False)
-        known = {document.text for document in [*train, *validation, *test]}  # what judges is not even read
-        train += islice((other for other in others if other.text not in known), data.max_unlabelled_documents)
+        known = {document.text.strip() for document in [*train, *validation, *test]}
+        judged = {document.text.strip() for document in [*validation, *test] if len(document.text) > 40}
+        others = (  # what judges is not even read, nor a note of which it is a part
+            other
+            for other in read_corpus(data.unlabelled, annotated=False)
+            if other.text.strip() not in known and not any(text in other.text for text in judged)
+        )
+        train += islice(others, data.max_unlabelled_documents)
     features, problems = window_features(train, tokenizer, model.config)
     if not features:
         raise InputError(f"{data.train}: the training documents hold no text that could be labelled")
@@ -294,6 +323,10 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     if not validation:
         if optimization.early_stopping_patience is not None:
             raise InputError("early stopping looks at validation documents, and there are none: leave one of them out")
+        if args.save_strategy not in ("steps", "epoch"):
+            raise InputError(
+                f"save_strategy is {args.save_strategy.value}: one of its checkpoints is kept, so set steps or epoch"
+            )
         args.eval_strategy, args.load_best_model_at_end, args.metric_for_best_model = IntervalStrategy.NO, False, None
         callbacks.append(LowestTrainingLoss())
     trainer = ClinXTrainer(
@@ -307,16 +340,24 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
         one_cycle=optimization.one_cycle,
         head_learning_rate=optimization.head_learning_rate,
     )
+    if data.distill:
+        args.ddp_find_unused_parameters = False  # the CRF's are used outside of the model's forward
     checkpoint = last_complete_checkpoint(folder)
     if checkpoint:
         print(f"going on from {checkpoint}", file=sys.stderr)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
+    if is_trained:
+        trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
+        if not args.load_best_model_at_end and validation:
+            trainer.state.best_model_checkpoint = str(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     # Model repo, figures and curves
     if trainer.is_world_process_zero():
+        if is_trained or not validation:
+            trainer._load_best_model()
         model = trainer.accelerator.unwrap_model(trainer.model)
-        if not validation:
-            load_model(model, Path(trainer.state.best_model_checkpoint) / "model.safetensors")
         save_model_repo(model, tokenizer, folder / "model")
         metrics = {
             "settings": settings,
@@ -338,12 +379,22 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
             metrics["test"] = judge(predictor, test, folder / "test.jsonl")
             print(f"strict F1 on {len(test)} test documents: {100 * metrics['test']['f1']:.2f} %")
         training_curves(trainer.state.log_history, folder / "curves.png")
-        metrics["seconds"] = round(time.time() - start, 1)
+        metrics["seconds"] = None if checkpoint else round(time.time() - start, 1)  # not of its last part alone
         write_json(folder / "metrics.json", metrics)
-        for leftover in folder.glob("checkpoint-*"):
-            shutil.rmtree(leftover)
+        _remove_checkpoints(folder)
         print(f"model repo: {folder / 'model'}; figures: {folder / 'metrics.json'}; curves: {folder / 'curves.png'}")
     return folder
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    for leftover in folder.glob("checkpoint-*"):
+        shutil.rmtree(leftover)
+
+
+def _was_last(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    return state["global_step"] >= state["max_steps"] or control.get("should_training_stop", False)
 
 
 def judge(predictor: DocumentPredictor, documents: list[Document], keep: Path | None = None) -> dict:
@@ -363,7 +414,10 @@ def main(argv: list[str]) -> None:
         raise InputError("a batch is counted in labelled subwords: set batch_subwords, not per_device_train_batch_size")
     if args.output_dir == fields(FinetuneTrainingArguments)[0].default:
         args.output_dir = f"runs/{Path(argv[0]).stem}"
-    if splitting.splits or splitting.split_file:
+    if data.distill:  # one student, also of a recipe for members
+        kind = "all" if splitting.split == "all" or not data.validation else None
+        splitting = replace(splitting, splits=None, split=kind, split_file=None)
+    if splitting.splits is not None or splitting.split_file:
         from .members import finetune_members
 
         finetune_members(data, model_args, optimization, splitting, args, argv)

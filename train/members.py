@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -36,7 +35,6 @@ def finetune_members(data, model_args, optimization, splitting, args, argv: list
     Raises:
         InputError: data or settings that cannot be used, or members that failed.
     """
-    start = time.time()
     folder = Path(args.output_dir)
     if splitting.split == "all":
         raise InputError("split all trains one model on everything: leave splits out")
@@ -48,61 +46,80 @@ def finetune_members(data, model_args, optimization, splitting, args, argv: list
             is_done = claim_run_folder(folder, settings)
         if args.process_index == 0:
             splits.write(folder / "splits.json")
-        if is_done and (not splitting.soup or (folder / "soup").exists()):
+        done = loads((folder / "metrics.json").read_text()) if is_done else {}
+        if done.get("vote") == splitting.vote and ("soup" in done or not splitting.soup):
             print(f"{folder} is a finished run of this recipe: its ensemble is in {folder / 'model'}")
-            show(loads((folder / "metrics.json").read_text()))
+            show(done)
             return folder
-        _side_by_side(numbers, folder, splitting, args, argv)
     elif splitting.member not in numbers:
         raise InputError(f"member is {splitting.member}, expected 1 to {len(numbers)}")
     else:
         numbers = [splitting.member]
 
-    failed = {}
-    for number in numbers:
-        print(f"member {number} of {len(splits.members)}", flush=True)
-        mine = copy(args)
-        mine.output_dir = str(folder / f"member-{number}")
-        try:
-            finetune(data, model_args, optimization, splitting, mine, number)
-        except Exception as error:
-            if isinstance(error, InputError) and number == numbers[0]:
-                raise  # a fault of the input, which the others share
-            traceback.print_exc()
-            failed[number] = f"member {number}: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+    gpus = _gpus()
+    at_once = min(splitting.members_at_once or len(gpus), len(numbers))
+    if at_once > 1 and args.world_size == 1:
+        failed = _side_by_side(numbers, at_once, gpus, folder, argv)
+    else:
+        failed = _one_by_one(numbers, data, model_args, optimization, splitting, args)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(numbers)} members failed, the others are complete:\n  "
-            + "\n  ".join(failed.values())
+            + "\n  ".join(f"member {number}: {error}" for number, error in sorted(failed.items()))
             + "\nmend the cause and give the same command again: it goes on with what is missing"
         )
     if splitting.member is None and args.process_index == 0:
-        combine(folder, len(numbers), test, splitting, args.per_device_eval_batch_size, start)
+        combine(folder, len(numbers), test, splitting, args.per_device_eval_batch_size)
     return folder
 
 
-def _side_by_side(numbers, folder: Path, splitting, args, argv: list[str]) -> None:
-    """Trains as many members at a time as there are GPUs, each in a process of its own; leaves failures for later."""
-    at_once = splitting.members_at_once or torch.cuda.device_count()
-    if at_once < 2 or args.world_size > 1:
-        return
+def _one_by_one(numbers, data, model_args, optimization, splitting, args) -> dict[int, str]:
+    failed = {}
+    for number in numbers:
+        print(f"member {number} of {numbers[-1]}", flush=True)
+        mine = copy(args)
+        mine.output_dir = str(Path(args.output_dir, f"member-{number}"))
+        try:
+            finetune(data, model_args, optimization, splitting, mine, number)
+        except Exception as error:
+            if args.world_size > 1 or (isinstance(error, InputError) and number == numbers[0]):
+                raise  # other processes wait for this one; or it is a fault of the input, which all members share
+            traceback.print_exc()
+            failed[number] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return failed
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [named[i] if i < len(named) and named[i] else str(i) for i in range(torch.cuda.device_count())]
+
+
+def _side_by_side(numbers, at_once: int, gpus: list[str], folder: Path, argv: list[str]) -> dict[int, str]:
+    """Trains several members at a time, each in a process and, where there are GPUs, on one of its own."""
     free, threads = list(range(at_once)), str(max(1, (os.cpu_count() or 1) // at_once))
+    failed = {}
 
     def train(number):
-        device = free.pop()
+        place = free.pop()
         command = [sys.executable, "-m", "train.cli", "finetune", *argv, "--member", str(number)]
-        environment = {"OMP_NUM_THREADS": threads, **os.environ, "CUDA_VISIBLE_DEVICES": str(device)}
+        environment = {"OMP_NUM_THREADS": threads, **os.environ}
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
         with open(folder / f"member-{number}.log", "w") as log:
             done = subprocess.run([*command, "--output_dir", str(folder)], env=environment, stdout=log, stderr=log)
-        free.append(device)
+        free.append(place)
+        if done.returncode:
+            failed[number] = f"exit status {done.returncode}, see {log.name}"
         print(f"member {number} {'failed' if done.returncode else 'is done'}: {log.name}", flush=True)
 
     print(f"{at_once} members at a time; their output goes to {folder}/member-N.log", flush=True)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(train, numbers))
+    return failed
 
 
-def combine(folder: Path, n_members: int, test: list, splitting, batch_size: int, start: float) -> dict:
+def combine(folder: Path, n_members: int, test: list, splitting, batch_size: int) -> dict:
     """Writes the ensemble of a run's members, with `soup` their mean, and the figures of all; returns the figures."""
     folders = [folder / f"member-{number}" for number in range(1, n_members + 1)]
     members = [loads((member / "metrics.json").read_text()) for member in folders]
@@ -111,7 +128,8 @@ def combine(folder: Path, n_members: int, test: list, splitting, batch_size: int
     ensemble = ClinXEnsembleForTokenClassification.from_members(models, vote=splitting.vote)
     save_model_repo(ensemble, tokenizer, folder / "model")
     metrics = {
-        "members": [{part: one[part] for part in ("validation", "test", "seconds") if part in one} for one in members]
+        "vote": splitting.vote,
+        "members": [{part: one[part] for part in ("validation", "test", "seconds") if part in one} for one in members],
     }
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if test:
@@ -119,11 +137,11 @@ def combine(folder: Path, n_members: int, test: list, splitting, batch_size: int
         metrics["ensemble"] = {"test": judge(predictor, test, folder / "test.jsonl")}
     if splitting.soup:
         save_model_repo(mean(ensemble.to("cpu")), tokenizer, folder / "soup")
+        metrics["soup"] = {}
         if test:
             soup = ClinXForTokenClassification.from_pretrained(folder / "soup").to(device)
             found = judge(DocumentPredictor(soup, tokenizer, batch_size), test, folder / "soup-test.jsonl")
             metrics["soup"] = {"test": found}
-    metrics["seconds"] = round(time.time() - start, 1)
     write_json(folder / "metrics.json", metrics)
     show(metrics)
     print(f"ensemble: {folder / 'model'}; figures: {folder / 'metrics.json'}; splits: {folder / 'splits.json'}")
@@ -156,7 +174,7 @@ def show(metrics: dict) -> None:
     table.add_row("median", *(f"{100 * ones[median_member(ones)]:.2f}" for ones in scores.values()))
     table.add_row("best", *(f"{100 * max(ones):.2f}" for ones in scores.values()))
     for name in ("ensemble", "soup"):
-        if name in metrics:
+        if metrics.get(name):
             table.add_row(name, *(f"{100 * metrics[name][p]['f1']:.2f}" if p == "test" else "" for p in columns))
     console = Console()
     if not console.is_terminal:

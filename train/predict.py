@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 from modeling_clinx.prediction_clinx import DocumentPredictor
@@ -18,7 +18,7 @@ from modeling_clinx.prediction_clinx import DocumentPredictor
 from .corpora import READERS, read_corpus
 from .corpora.brat import write_brat
 from .corpora.jsonl import json_line
-from .documents import Document, atomic_file
+from .documents import Document, atomic_file, without_surrogates
 from .errors import InputError
 from .trainer import entities_of
 
@@ -41,7 +41,7 @@ def predict(
 
     With `brat`: NAME.txt and NAME.ann of each document. With `jsonl`: `predictions.jsonl`, which is called
     `predictions.jsonl.partial` until it is complete. A document is written whole or not at all, and those that an
-    interrupted call wrote are passed over. Memory does not grow with the number of documents.
+    interrupted call wrote are passed over. Memory does not grow with the number of documents, but for their ranking.
 
     Args:
         disagreement: also write `disagreement.tsv`: the documents by how much an ensemble's members disagree on them,
@@ -55,15 +55,20 @@ def predict(
     folder = Path(output)
     documents = read_corpus(source, source_format, annotated=False)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
-    claim = {"model": str(model), "input": str(source), "format": format, "disagreement": disagreement}
+    claim = {"model": str(model), "input": str(source), "format": format}
+    claim |= {"disagreement": True} if disagreement else {}
     claim_file = folder / ".clinx-predict.json"
     if claim_file.exists() and (before := json.loads(claim_file.read_text())) != claim:
         raise InputError(f"{folder} holds predictions of {before}: choose another --output, or remove that folder")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    at_most = {} if max_members_in_memory is None else {"max_members_in_memory": max_members_in_memory}
     try:
-        network = AutoModelForTokenClassification.from_pretrained(model, **at_most)
-        network = network if at_most else network.to(device)
+        if max_members_in_memory is None:
+            network = AutoModelForTokenClassification.from_pretrained(model).to(device)
+        elif hasattr(AutoConfig.from_pretrained(model), "members"):
+            placed = {"max_members_in_memory": max_members_in_memory, "device_map": device}
+            network = AutoModelForTokenClassification.from_pretrained(model, **placed)
+        else:
+            raise InputError(f"{model} is a single model: max-members-in-memory is about an ensemble")
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the model {model}: {error}") from error
@@ -85,6 +90,8 @@ def predict(
         else:
             documents = islice(documents, _whole_lines(partial), None)
             lines = files.enter_context(open(partial, "ab"))
+        if disagreement:
+            _whole_lines(ranks)  # removes one that was cut off
         ranking = files.enter_context(open(ranks, "a", encoding="utf-8", buffering=1)) if disagreement else None
         for document, found in _predict(documents, predictor):
             if ranking:  # before the document, so that none is left out after an interruption
@@ -117,18 +124,14 @@ def _predict(documents, predictor: DocumentPredictor):
 def _rank(document: Document, found) -> tuple:
     """A row of `disagreement.tsv`, whose columns are RANKING."""
     disputed = int((found.agreement < 1).sum())
-    return (
-        f"{found.disagreement:.6f}",
-        len(document.entities),
-        disputed,
-        json.dumps(document.id, ensure_ascii=False)[1:-1],
-    )
+    name = json.dumps(without_surrogates(document.id), ensure_ascii=False)[1:-1]  # no tab, no line end
+    return f"{found.disagreement:.6f}", len(document.entities), disputed, name
 
 
 def _sort(partial: Path, ranking: Path) -> None:
     """Puts the rows in order and in their place, and adds those to it that it holds already."""
-    known = ranking.read_text(encoding="utf-8").splitlines()[1:] if ranking.exists() else []
-    rows = [line.split("\t") for line in [*known, *partial.read_text(encoding="utf-8").splitlines()]]
+    known = ranking.read_text(encoding="utf-8").split("\n")[1:] if ranking.exists() else []
+    rows = [line.split("\t") for line in [*known, *partial.read_text(encoding="utf-8").split("\n")]]
     rows = {row[-1]: row for row in rows if len(row) == len(RANKING)}.values()
     with atomic_file(ranking) as file:
         for row in (RANKING, *sorted(rows, key=lambda row: (-float(row[0]), row[-1]))):

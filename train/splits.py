@@ -54,7 +54,7 @@ class Splits:
             found = json.loads(Path(path).read_text(encoding="utf-8"))
             members = [Member(**member) for member in found.pop("members")]
             return cls(**found, members=members)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: expected splits as `clinx finetune --splits` writes them: {error}") from None
 
 
@@ -68,12 +68,14 @@ def make_splits(
     pool = [*ours, *theirs]
     if kind == "all":
         return Splits(kind, seed, [Member(pool, [])])
+    if n_members < 1:
+        raise InputError(f"splits is {n_members}, expected at least 1")
     if kind == "standard":
         if not validation:
             raise InputError("standard splits need validation documents: name them in the recipe")
         return Splits(kind, seed, [Member(ours, theirs, i) for i in range(n_members)])
     if not 2 <= n_members <= len(pool):
-        raise InputError(f"{len(pool)} documents cannot be divided in {n_members} parts: expected 2 to {len(pool)}")
+        raise InputError(f"{len(pool)} documents cannot be divided in {n_members} parts: set splits to 2 … {len(pool)}")
     order = np.random.default_rng(seed).permutation(len(pool))
     parts = [{pool[i] for i in part} for part in np.array_split(order, n_members)]
     members = [Member([id for id in pool if id not in p], [id for id in pool if id in p]) for p in parts]
@@ -86,7 +88,11 @@ def hold_out(documents: Sequence[Document], fraction: float, seed: int) -> tuple
         raise InputError(f"test_fraction is {fraction}, expected more than 0 and less than 1")
     n = max(1, round(fraction * len(documents)))
     chosen = set(np.random.default_rng([seed, 1]).permutation(len(documents))[:n].tolist())
-    rest, held = ([d for i, d in enumerate(documents) if (i in chosen) is out] for out in (False, True))
+    held = [document for i, document in enumerate(documents) if i in chosen]
+    texts = {document.text.strip() for document in held}
+    rest = [document for document in documents if document.text.strip() not in texts]  # nor the same note once more
+    if not rest:
+        raise InputError(f"test_fraction {fraction} of {len(documents)} documents leaves none to learn from")
     return rest, held
 
 
@@ -116,7 +122,12 @@ def cut(document: Document, start: int, end: int) -> Document:
 
 
 def first_sentences(documents: Sequence[Document], n: int) -> list[Document]:
-    """The first `n` sentences of documents in their order; the last document is cut at the end of a sentence."""
+    """The first `n` sentences of documents in their order; the last document is cut at the end of a sentence.
+
+    Raises InputError for n below 1.
+    """
+    if n < 1:
+        raise InputError(f"max_train_sentences is {n}, expected at least 1")
     chosen, missing = [], n
     for document in documents:
         starts = _boundaries(document)

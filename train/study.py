@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import traceback
 from copy import copy
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,8 +24,8 @@ from .splits import median_member
 
 # Folder, name in the table, and what is different from the recipe. Lange et al. 2022, Table 4.
 ROWS = (
-    ("all", "All", {"split": "all", "splits": None}),
-    ("standard", "Standard splits", {"split": "standard"}),
+    ("all", "All", {"split": "all", "splits": None, "split_file": None, "early_stopping_patience": None}),
+    ("standard", "Standard splits", {"split": "standard", "split_file": None}),
     ("random", "Random splits", {"split": "random"}),
     ("no-biose", "− BIOSE", {"scheme": "BIO"}),
     ("no-crf", "− CRF", {"head": "linear"}),
@@ -47,23 +48,33 @@ def ablation(data, model_args, optimization, splitting, args, argv: list[str]) -
     if not (data.test or data.test_fraction):
         raise InputError("the study needs documents that judge: name test, or a test_fraction to hold out")
     splitting = replace(splitting, splits=splitting.splits or 5)
+    splitting = replace(splitting, split="random")
     gold = read_documents(data, splitting)[2]
+    if len(gold) < 2:
+        raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
     failed, result = {}, {}
     for name, title, change in ROWS:
         print(f"\n{title} → {folder / name}", flush=True)
         mine = copy(args)
         mine.output_dir = str(folder / name)
+        options = [
+            f"--{key}={value}" for key, value in {"splits": splitting.splits, **change}.items() if value is not None
+        ]
         parts = [
             replace(part, **{key: value for key, value in change.items() if hasattr(part, key)})
             for part in (data, model_args, optimization, splitting)
         ]
         try:
             if parts[-1].splits:
-                finetune_members(*parts, mine, argv)
+                finetune_members(*parts, mine, [*argv, *options])
             else:
                 finetune(*parts, mine)
-        except InputError as error:
-            failed[title] = str(error)
+        except Exception as error:
+            if args.world_size > 1:
+                raise
+            failed[title] = f"{type(error).__name__}: {error}"
+            if not isinstance(error, InputError):
+                traceback.print_exc()
             continue
         if args.process_index == 0:
             result = tabulate(folder, gold)
@@ -82,8 +93,10 @@ def tabulate(folder: Path, gold: list) -> dict:
     for name, title, _ in ROWS:
         if not (folder / name / "metrics.json").exists():
             continue
-        members = sorted((folder / name).glob("member-*"), key=lambda path: int(path.name.split("-")[1]))
-        read = [list(read_corpus(run / "test.jsonl")) for run in members or [folder / name]]
+        members = sorted((folder / name).glob("member-*/"), key=lambda path: int(path.name.split("-")[1]))
+        members = [member for member in members if member.is_dir()]
+        runs = members or [folder / name]
+        read = [list(read_corpus(run / "test.jsonl")) for run in runs]
         f1 = [score(gold, documents)["f1"] for documents in read]
         row = {"title": title, "members": f1, "median": f1[median_member(f1)], "best": max(f1)}
         row["predictions"] = {"median": read[median_member(f1)]}
@@ -91,7 +104,6 @@ def tabulate(folder: Path, gold: list) -> dict:
             row["predictions"]["ensemble"] = list(read_corpus(folder / name / "test.jsonl"))
             row["ensemble"] = score(gold, row["predictions"]["ensemble"])["f1"]
             row["ensemble_above_median"] = compare(gold, *(row["predictions"][x] for x in ("ensemble", "median")))
-        runs = members or [folder / name]
         row["seconds"] = [json.loads((run / "metrics.json").read_text())["seconds"] for run in runs]
         found[name] = row
     if REFERENCE in found:
@@ -136,7 +148,13 @@ def as_markdown(result: dict) -> str:
         "",
         f"Strict micro F1 in % on {result['documents']} documents; in brackets the 95 % interval of the paired",
     ]
-    lines += ["bootstrap over documents. The rows with − are random splits without that component."]
+    lines += [
+        "bootstrap over documents, which knows nothing of other seeds and splits; median and best are by this F1."
+    ]
+    lines += [
+        "All is one model, of all notes. The rows with − are random splits without that component; without context"
+    ]
+    lines += ["each sentence is a window of its own."]
     if gain := result["rows"].get(REFERENCE, {}).get("ensemble_above_median"):
         lines += ["", f"Random splits: the ensemble is above its median member by {difference(gain)}."]
     return "\n".join(lines) + "\n"

@@ -102,9 +102,15 @@ def test_scores_are_the_mean_posterior_and_agreement_the_share_of_members(ensemb
     for span, agreement in zip(zip(found.starts, found.ends, found.labels, strict=True), found.agreement, strict=True):
         assert agreement == pytest.approx(sum(span in own for own in spans) / 5)
     for start, end, label, score, agreement in zip(*found[:4], found.agreement, strict=True):
-        own = [m.scores[(m.starts == start) & (m.ends == end)].sum() for m in by_member if label in m.labels]
-        if agreement == 1.0:
-            assert score == pytest.approx(np.mean(own), abs=1e-5)
+        here = [(m.starts == start) & (m.ends == end) & (np.array(m.labels) == label) for m in by_member]
+        own = [m.scores[at].sum() for m, at in zip(by_member, here, strict=True)]  # 0 where a member does not find it
+        assert sum(own) / 5 - 1e-5 <= score <= sum(own) / 5 + (1 - agreement) + 1e-5
+
+
+def test_six_members_that_agree_agree_wholly(member_folders, tokenizer):
+    twins = ClinXEnsembleForTokenClassification.from_members([member_folders[0]] * 6)
+    found = read(twins, tokenizer)[0]
+    assert len(found.agreement) and (found.agreement == 1.0).all()
 
 
 def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokenizer):
@@ -129,12 +135,28 @@ def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokeniz
     assert found.agreement.tolist() == [0.0] and found.scores.max() < 1e-3
 
 
-def test_averaging_looks_at_marginals(member_folders, tokenizer):
-    averaging = ClinXEnsembleForTokenClassification.from_members(member_folders, vote="average")
-    assert averaging.config.vote == "average"
-    for document in read(averaging, tokenizer):
-        assert (document.starts[1:] >= document.ends[:-1]).all()
-    with pytest.raises(ValueError, match="vote is 'veto'"):
+def test_averaging_looks_at_marginals_and_not_at_votes(member_folders, tokenizer):
+    """Two members barely prefer O, one is sure of S: the majority is O, the mean is S."""
+    found = {}
+    for vote in ("majority", "average"):
+        voters = ClinXEnsembleForTokenClassification.from_members(member_folders[:3], vote=vote)
+        tags = voters.members[0].crf.tags
+
+        def emitting(advantage, tags=tags):
+            def emit(input_ids, attention_mask=None):
+                emissions = torch.full((*input_ids.shape, len(tags)), -50.0)
+                emissions[..., tags.roles.index("O")] = 0.0
+                emissions[:, 1, tags.roles.index("S")] = advantage
+                return emissions
+
+            return emit
+
+        for member, advantage in zip(voters.members, (-0.1, -0.1, 9.0), strict=True):
+            member.emit = emitting(advantage)
+        assert voters.config.vote == vote
+        found[vote] = read(voters, tokenizer, ["fiebre alta"])[0].labels
+    assert found == {"majority": [], "average": ["FARMACO"]}
+    with pytest.raises(ValueError, match="vote is 'veto', expected one of majority, average"):
         ClinXEnsembleConfig(vote="veto")
 
 
@@ -159,23 +181,51 @@ def test_forward_gives_the_mean_probabilities_and_loss(ensemble, tokenizer):
 # Putting together
 
 
+def changed(folder, tmp_path, change):
+    """A copy of a member with another tokenizer."""
+    copy = tmp_path / f"changed-{len(list(tmp_path.iterdir()))}"
+    shutil.copytree(folder, copy)
+    backend = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))
+    change(backend)
+    (copy / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
+    return copy
+
+
 def test_members_that_differ_are_refused_with_the_difference(member_folders, tiny_encoder_dir, tokenizer, tmp_path):
-    from_members = ClinXEnsembleForTokenClassification.from_members
-    for name, types, settings in (("labels", ["FARMACO"], {}), ("scheme", ["FARMACO", "DOLENCIA"], {"scheme": "BIO"})):
-        model = new_model(tiny_encoder_dir, types, window_length=128, context_size=16, **settings)
-        save_model_repo(model, tokenizer, tmp_path / name)
-    with pytest.raises(ValueError, match=r"labels cannot vote together.*entity_types: \['DOLENCIA'\] and "):
-        from_members([member_folders[0], tmp_path / "labels"])
-    with pytest.raises(ValueError, match="scheme: BIOSE and BIO"):
-        from_members([member_folders[0], tmp_path / "scheme"])
-    shutil.copytree(member_folders[1], tmp_path / "vocabulary")
-    backend = json.loads((tmp_path / "vocabulary" / "tokenizer.json").read_text(encoding="utf-8"))
-    backend["model"]["vocab"][100][0] = "▁paracetamol"
-    (tmp_path / "vocabulary" / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
-    with pytest.raises(ValueError, match="tokenizer's vocabulary: .* and .*paracetamol"):
-        from_members([member_folders[0], tmp_path / "vocabulary"])
+    settings = {"window_length": 128, "context_size": 16}
+    others = {
+        r"entity_types: \['DOLENCIA'\] and \[\]": (["FARMACO"], {}),
+        r"entity_types: \['FARMACO', 'DOLENCIA'\] and \['DOLENCIA', 'FARMACO'\]": (["DOLENCIA", "FARMACO"], {}),
+        "scheme: BIOSE and BIO": (["FARMACO", "DOLENCIA"], {"scheme": "BIO"}),
+    }
+    refused = {}
+    for number, (fault, (types, other)) in enumerate(others.items()):
+        model = new_model(tiny_encoder_dir, types, **settings, **other)
+        refused[fault] = save_model_repo(model, tokenizer, tmp_path / f"member-{number}")
+
+    def word(backend):
+        backend["model"]["vocab"][100][0] = "▁paracetamol"
+
+    def score(backend):
+        backend["model"]["vocab"][100][1] -= 1.0
+
+    def normalizer(backend):
+        backend["normalizer"] = {"type": "Lowercase"}
+
+    refused["tokenizer's vocabulary: .* and .*paracetamol"] = changed(member_folders[1], tmp_path, word)
+    refused[r"tokenizer's model: .*-\d.* and .*-\d"] = changed(member_folders[1], tmp_path, score)
+    refused["tokenizer's normalizer: .*NFKC.* and .*Lowercase"] = changed(member_folders[1], tmp_path, normalizer)
+    for fault, member in refused.items():
+        with pytest.raises(ValueError, match=f"cannot vote together: they differ in {fault}"):
+            ClinXEnsembleForTokenClassification.from_members([member_folders[0], member])
+
+
+def test_only_single_models_are_members(repo, tiny_encoder_dir):
     with pytest.raises(ValueError, match="at least one member"):
-        from_members([])
+        ClinXEnsembleForTokenClassification.from_members([])
+    for folder, kind in ((repo, "clinx-ensemble"), (tiny_encoder_dir, "xlm-roberta")):
+        with pytest.raises(ValueError, match=f"is a {kind} model, expected a clinx token classifier"):
+            ClinXEnsembleForTokenClassification.from_members([folder])
 
 
 # One model repo
@@ -219,6 +269,24 @@ def test_members_on_disk_read_the_same(repo, ensemble, tokenizer):
     on_disk = [all(p.device.type == "meta" for p in member.encoder.parameters()) for member in loaded.members]
     assert on_disk == [False, False, True, True, True]
     assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"max_members_in_memory": 0}, {"device_map": "auto"}, {"device_map": {"": "cpu"}}]
+)
+def test_members_in_memory_need_a_number_and_one_device(repo, arguments):
+    with pytest.raises(ValueError, match="needs one device, and to be at least 1"):
+        ClinXEnsembleForTokenClassification.from_pretrained(repo, **{"max_members_in_memory": 1, **arguments})
+
+
+def test_members_in_half_precision_make_such_an_ensemble(member_folders, tokenizer, tmp_path):
+    halves = ClinXEnsembleForTokenClassification.from_members(member_folders[:2], dtype=torch.bfloat16)
+    save_model_repo(halves, tokenizer, tmp_path / "half")
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(tmp_path / "half", dtype=torch.bfloat16)
+    for model in (halves, loaded):
+        for member in model.members:
+            assert member.encoder.dtype == torch.bfloat16 and member.classifier.weight.dtype == torch.float32
+    assert_same(read(halves, tokenizer), read(loaded, tokenizer))
 
 
 def test_an_ensemble_moves_with_a_device_map(repo, ensemble, tokenizer):

@@ -18,7 +18,7 @@ from train import cli, members, predict
 from train.corpora import read_corpus
 from train.corpora.jsonl import json_line, write_jsonl
 from train.documents import Document, Entity
-from train.finetune import finetune
+from train.finetune import finetune, last_complete_checkpoint
 from train.members import mean
 from train.score import score
 from train.study import ROWS
@@ -92,7 +92,7 @@ def test_a_finished_run_shows_its_table_and_other_settings_are_refused(run, few,
 def test_a_member_that_fails_leaves_the_others_and_the_same_command_goes_on(few, tmp_path, monkeypatch, capsys):
     def failing(*args):
         if args[-1] == 2:
-            raise RuntimeError("CUDA out of memory")
+            raise RuntimeError("CUDA out of memory\nTried to allocate")
         return finetune(*args)
 
     command = ("finetune", few, "--splits", 3, "--max_steps", 2, "--output_dir", tmp_path / "run")
@@ -114,7 +114,6 @@ def test_members_train_side_by_side_in_processes_of_their_own(few, tmp_path, cap
     assert clinx(*command, "--members_at_once", 2) == 0
     shown = capsys.readouterr().out
     assert "member 1 is done" in shown and "member 2 is done" in shown
-    assert shown.index("member 2 is done") < shown.index("member 1 of 2")
     assert (tmp_path / "run" / "model" / "config.json").exists() and (tmp_path / "run" / "member-2.log").exists()
 
 
@@ -162,6 +161,9 @@ def test_documents_of_both_parts_may_have_the_same_ids(recipe, notes, tmp_path):
         (("--splits", "2", "--member", "3"), "member is 3, expected 1 to 2"),
         (("--unlabelled", "x"), "name it with distill"),
         (("--soup",), "set splits too"),
+        (("--splits", "1"), "set splits to 2"),
+        (("--max_train_documents", "-1"), "max_train_documents is -1"),
+        (("--split", "all", "--save_strategy", "best"), "set steps or epoch"),
         (("--split", "all", "--early_stopping_patience", "1"), "early stopping looks at validation documents"),
         (("--test", "x", "--splits", "2"), "x"),
     ],
@@ -206,7 +208,48 @@ def test_a_student_learns_from_the_ensemble_over_other_notes_too(run, few, notes
     assert losses[-1] < losses[0]
 
 
+def test_few_shot_members_learn_from_a_few_sentences_in_all(few, tmp_path):
+    command = ("finetune", few, "--splits", 2, "--max_train_sentences", 80, "--max_steps", 2)
+    assert clinx(*command, "--output_dir", tmp_path / "run") == 0
+    (first, second) = json.loads((tmp_path / "run" / "splits.json").read_text())["members"]
+    assert sorted(first["train"]) == sorted(second["validation"])
+    assert len(first["train"] + first["validation"]) < 12 and any("." in id for id in first["train"] + second["train"])
+
+
+def test_what_judges_cannot_be_learned_from(recipe, notes, tmp_path, capsys):
+    command = ("finetune", recipe, "--splits", 2, "--output_dir", tmp_path / "run", "--test", notes / "validation")
+    assert clinx(*command) == 2
+    assert "4 notes both judge and are learned from" in capsys.readouterr().err
+
+
 # Interruptions
+
+
+@pytest.mark.parametrize("split", ["standard", "all"])
+def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(few, tmp_path, monkeypatch, split):
+    command = ("finetune", few, "--split", split, "--max_steps", 5)
+    assert clinx(*command, "--output_dir", tmp_path / "whole") == 0
+    monkeypatch.setattr("train.finetune.save_model_repo", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clinx(*command, "--output_dir", tmp_path / "cut")
+    monkeypatch.undo()
+    assert clinx(*command, "--output_dir", tmp_path / "cut") == 0
+    whole, again = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut"))
+    assert whole["steps"] == again["steps"] == 5 and whole["test"] == again["test"]
+    once, twice = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+def test_a_checkpoint_that_is_half_deleted_is_passed_over(few, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.finetune.save_model_repo", lambda *args: 1 / 0)
+    command = ("finetune", few, "--max_steps", 4, "--save_total_limit", 3, "--output_dir", tmp_path / "run")
+    with pytest.raises(ZeroDivisionError):
+        clinx(*command)
+    assert last_complete_checkpoint(tmp_path / "run").name == "checkpoint-4"
+    (tmp_path / "run" / "checkpoint-4" / "optimizer.pt").unlink()
+    assert last_complete_checkpoint(tmp_path / "run").name == "checkpoint-2"
+    monkeypatch.undo()
+    assert clinx(*command) == 0
 
 
 def test_a_run_killed_in_its_third_member_ends_with_the_same_bits(few, tmp_path):

@@ -66,7 +66,7 @@ def test_splits_are_written_and_read_back(tmp_path):
     splits.write(tmp_path / "splits.json")
     assert Splits.read(tmp_path / "splits.json") == splits
     assert set(json.loads((tmp_path / "splits.json").read_text())) == {"kind", "seed", "members"}
-    for content in ("{", "[]", '{"kind": "random"}', '{"kind": "a", "seed": 1, "members": [{"trian": []}]}'):
+    for content in ("{", "[]", "3", '{"kind": "random"}', '{"kind": "a", "seed": 1, "members": [{"trian": []}]}'):
         (tmp_path / "splits.json").write_text(content)
         with pytest.raises(InputError, match="splits.json: expected splits"):
             Splits.read(tmp_path / "splits.json")
@@ -78,6 +78,15 @@ def test_a_tenth_is_held_out_always_the_same():
     assert hold_out(documents(75), 0.1, seed=1)[1] == held != hold_out(documents(75), 0.1, seed=2)[1]
     with pytest.raises(InputError, match="test_fraction is 1.5"):
         hold_out(documents(3), 1.5, seed=1)
+
+
+def test_a_note_that_stands_twice_is_not_learned_from_when_it_judges():
+    notes = documents(20)
+    twins = [Document(f"twin-{note.id}", note.text + "\n") for note in notes]
+    rest, held = hold_out([*notes, *twins], 0.2, seed=1)
+    assert not {d.text.strip() for d in rest} & {d.text.strip() for d in held}
+    with pytest.raises(InputError, match="leaves none to learn from"):
+        hold_out([notes[0], twins[0]], 0.5, seed=1)
 
 
 def test_picking_names_a_document_that_is_not_there():
@@ -92,7 +101,7 @@ def mentions(some):
     return [(d.text[e.start : e.end], e.label) for d in some for e in d.entities]
 
 
-@given(st.integers(0, 60))
+@given(st.integers(1, 60))
 def test_the_first_sentences_are_in_order_and_the_last_document_is_cut_between_two(n):
     notes = synthetic_notes(4, seed=2)
     chosen = first_sentences(notes, n)
@@ -105,6 +114,8 @@ def test_the_first_sentences_are_in_order_and_the_last_document_is_cut_between_t
 
 
 def test_counted_sentences():
+    with pytest.raises(InputError, match="max_train_sentences is 0"):
+        first_sentences([], 0)
     notes = [Document("a", "Uno. Dos."), Document("b", "Tres. Cuatro. Cinco.")]
     assert [d.text for d in first_sentences(notes, 3)] == ["Uno. Dos.", "Tres. "]
     assert [d.text for d in first_sentences(notes, 2)] == ["Uno. Dos."]
