@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from modeling_clinx.crf_clinx import compact
 from modeling_clinx.prediction_clinx import DocumentPredictor
@@ -17,6 +17,14 @@ from .errors import InputError
 
 
 NEGLIGIBLE = 1e-4  # probabilities below are left out: a thousand windows would fill gigabytes with them
+
+
+def entity_types_of_teacher(teacher: str) -> list[str]:
+    """Raises InputError where there is no model of this project."""
+    try:
+        return AutoConfig.from_pretrained(teacher).entity_types
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"cannot load the ensemble {teacher}: {error}") from error
 
 
 def taught(

@@ -15,7 +15,6 @@ import torch
 import transformers
 from tqdm import tqdm
 from transformers import (
-    AutoConfig,
     AutoTokenizer,
     EarlyStoppingCallback,
     IntervalStrategy,
@@ -30,7 +29,7 @@ from modeling_clinx.prediction_clinx import DocumentPredictor
 
 from .corpora import read_corpus
 from .corpora.jsonl import write_jsonl
-from .distill import taught
+from .distill import entity_types_of_teacher, taught
 from .documents import Document, atomic_file
 from .errors import InputError
 from .features import window_features
@@ -250,8 +249,8 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     The folder holds `model/` (a complete model repo: the checkpoint with the best strict F1 on the validation
     documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.json` and
     checkpoints; with documents that judge also these, in `gold.jsonl`, and what the model finds in them, in
-    `test.jsonl`. A run that was interrupted
-    goes on where its last complete checkpoint is; one that is done is left alone.
+    `test.jsonl`. A run that was interrupted goes on where its last complete checkpoint is; one that is done is left
+    alone.
 
     Args:
         member: which member of the splits, from 1.
@@ -279,7 +278,7 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
     train, validation = pick(documents, mine.train), pick(documents, mine.validation)
     entity_types = data.entity_types or entity_types_of(documents if len(splits.members) > 1 else train, data.train)
     if data.distill and not data.entity_types:
-        entity_types = getattr(AutoConfig.from_pretrained(data.distill), "entity_types", entity_types)
+        entity_types = entity_types_of_teacher(data.distill)
     for label in sorted({e.label for d in [*validation, *test] for e in d.entities} - set(entity_types)):
         print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
 
@@ -315,6 +314,7 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
         print(f"training mentions that labels cannot give back exactly: {counts}", file=sys.stderr)
     if data.distill:
         taught(features, train, data.distill, tokenizer, model.config, args.per_device_eval_batch_size)
+        args.ddp_find_unused_parameters = False  # the CRF's are used outside of the model's forward
 
     # Training
     callbacks = [StopOnPoisonedLoss()]
@@ -340,8 +340,6 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
         one_cycle=optimization.one_cycle,
         head_learning_rate=optimization.head_learning_rate,
     )
-    if data.distill:
-        args.ddp_find_unused_parameters = False  # the CRF's are used outside of the model's forward
     checkpoint = last_complete_checkpoint(folder)
     if checkpoint:
         print(f"going on from {checkpoint}", file=sys.stderr)
