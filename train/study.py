@@ -58,7 +58,9 @@ def ablation(data, model_args, optimization, splitting, args, argv: list[str]) -
         mine = copy(args)
         mine.output_dir = str(folder / name)
         options = [
-            f"--{key}={value}" for key, value in {"splits": splitting.splits, **change}.items() if value is not None
+            f"--{key}={value}"
+            for key, value in {"splits": splitting.splits, "split": "random", **change}.items()
+            if value is not None
         ]
         parts = [
             replace(part, **{key: value for key, value in change.items() if hasattr(part, key)})
