@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
 _IRRELEVANT = re.compile(
-    "dropout|dtype|version|_name_or_path|architectures|cache|checkpointing|position_embedding_type"
+    "dropout|dtype|version|_name_or_path|architectures|cache|checkpointing|position_embedding|token_id"
 )
 
 

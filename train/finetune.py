@@ -295,6 +295,8 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
         )
     except (OSError, ValueError) as error:
         raise InputError(f"cannot start from the encoder {model_args.encoder}: {error}") from error
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):  # as the Trainer would, but also where it is not used
+        setattr(model.config, name, getattr(tokenizer, name))
     if data.unlabelled:
         if not data.distill:
             raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")

@@ -239,6 +239,8 @@ def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(few, tmp_path
     assert whole["steps"] == again["steps"] == 5 and whole["test"] == again["test"]
     once, twice = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(once[name], twice[name]) for name in once)
+    once, twice = ((tmp_path / name / "model" / "config.json").read_text() for name in ("whole", "cut"))
+    assert once == twice
 
 
 def test_a_checkpoint_that_is_half_deleted_is_passed_over(few, tmp_path, monkeypatch):
