@@ -21,7 +21,8 @@ NEEDED = "encoder: some/encoder\ntrain: notes\n"
 
 
 def test_the_defaults_are_the_papers_settings(parse):
-    data, model, optimization, args = parse(NEEDED)
+    data, model, optimization, splitting, args = parse(NEEDED)
+    assert splitting.splits is None and splitting.vote == "majority"
     assert (args.learning_rate, args.num_train_epochs, args.weight_decay) == (2e-5, 20, 0.0)
     assert args.optim.value.startswith("adamw") and optimization.one_cycle
     assert (model.head, model.scheme, model.unit, model.context_size) == ("crf", "BIOSE", "subword", 100)
