@@ -17,8 +17,9 @@ from transformers import AutoTokenizer
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
 
+from .arguments import settings_of
 from .errors import InputError
-from .finetune import claim_run_folder, finetune, judge, read_documents, settings_of, write_json
+from .finetune import claim_run_folder, finetune, judge, read_documents, write_json
 from .splits import median_member
 
 

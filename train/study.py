@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from .arguments import ARGUMENTS, FinetuneTrainingArguments
 from .corpora import read_corpus
 from .documents import atomic_file
 from .errors import InputError
-from .finetune import ARGUMENTS, FinetuneTrainingArguments, finetune, read_documents, write_json
+from .finetune import finetune, read_documents, write_json
 from .members import finetune_members
 from .plots import ablation_plot
 from .recipe import parse_recipe

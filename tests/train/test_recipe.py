@@ -2,8 +2,8 @@
 
 import pytest
 
+from train.arguments import ARGUMENTS
 from train.errors import InputError
-from train.finetune import ARGUMENTS
 from train.recipe import parse_recipe
 
 
