@@ -14,7 +14,9 @@ class DataArguments:
         default=None,
         metadata={"help": "Documents that choose the best checkpoint; by default those after max_train_documents."},
     )
-    format: str | None = field(default=None, metadata={"help": "Format of both, brat or jsonl; guessed by default."})
+    format: str | None = field(
+        default=None, metadata={"help": "Format of all, see clinx corpus stats --help; guessed."}
+    )
     max_train_documents: int | None = field(default=None, metadata={"help": "Only the first N."})
     max_train_sentences: int | None = field(default=None, metadata={"help": "Few-shot: only the first N sentences."})
     max_validation_documents: int | None = field(default=None, metadata={"help": "Only the first N."})

@@ -1,5 +1,6 @@
 """The `clinx` command: each verb is a module of this package with a `main(argv)`."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -31,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as of `clinx … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print(f"clinx {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130

@@ -4,11 +4,12 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from uuid import uuid4
 
 from datasets import Dataset, Features, List, Value
@@ -40,21 +41,89 @@ class Entity:
     agreement: float | None = field(default=None, compare=False)
 
 
+class Problem(NamedTuple):
+    """Something that a reader could not keep exactly: its kind, and what was found where."""
+
+    kind: str
+    detail: str
+
+
 @dataclass
 class Document:
-    """A text and its mentions, in the order of their source, none of them twice.
+    """A text and its mentions; readers give these in the order of their places, none of them twice.
 
-    `problems` counts what a reader could not keep exactly, by kind ("discontinuous", "text differs").
+    `problems` are of the kinds "discontinuous", "text differs" (from what the annotation says it is), "offsets moved"
+    (they fit that text a few characters further) and "outside the text".
     """
 
     id: str
     text: str
     entities: list[Entity] = field(default_factory=list)
-    problems: Counter = field(default_factory=Counter, compare=False)
+    problems: list[Problem] = field(default_factory=list, compare=False)
 
 
-def to_dataset(documents: Iterable[Document]) -> Dataset:
-    """One row a document, with `FEATURES`, in memory; scores, agreement and problems stay behind.
+@dataclass(frozen=True)
+class Reading:
+    """How a corpus is read.
+
+    Attributes:
+        annotated: with False the texts alone are read, and annotations may be missing.
+        discontinuous: a mention in several parts becomes its `hull`, or is left out: `drop`.
+        outside: a mention that lies outside of its text is a fault: `refuse`, or is left out: `drop`.
+        token_column, label_column: of column files, counted from 0, from the end if negative.
+
+    What becomes a hull or is left out is in the document's `problems`.
+    """
+
+    annotated: bool = True
+    discontinuous: str = "hull"
+    outside: str = "refuse"
+    token_column: int = 0
+    label_column: int = -1
+
+    def __post_init__(self):
+        for name, values in (("discontinuous", ("hull", "drop")), ("outside", ("refuse", "drop"))):
+            if (found := getattr(self, name)) not in values:
+                raise InputError(f"found {name}={found!r}, expected {values[0]!r} or {values[1]!r}.")
+
+    def add(self, document: Document, spans: Sequence[tuple], label: str, where: str, *extra) -> Entity | None:
+        """Adds a mention to the document: one span of characters, or several if it is discontinuous.
+
+        `extra` are its score and agreement. Returns None if it was left out; raises InputError as `checked_entity`.
+        """
+        try:
+            parts = [checked_entity(*span, label, document.text, where, *extra) for span in spans]
+        except OutsideError as error:
+            if self.outside == "refuse":
+                raise
+            document.problems.append(Problem("outside the text", str(error)))
+            return None
+        entity = parts[0]
+        if len(parts) > 1:
+            parts.sort()
+            entity = Entity(parts[0].start, max(part.end for part in parts), label, *extra)
+            if any(document.text[left.end : right.start].strip() for left, right in pairwise(parts)):
+                shown = document.text[entity.start : entity.end]
+                document.problems.append(Problem("discontinuous", f"{where}: {label} in {_brief(shown)}"))
+                if self.discontinuous == "drop":
+                    return None
+        document.entities.append(entity)
+        return entity
+
+
+def mention_shown(document: Document, entity: Entity) -> str:
+    """A mention as lists of problems show it."""
+    text = document.text[entity.start : entity.end]
+    return f"{document.id}: {entity.label} {entity.start}–{entity.end} {_brief(text)}"
+
+
+def problem_counts(documents: Iterable[Document]) -> Counter:
+    """How often each kind of problem occurs."""
+    return Counter(problem.kind for document in documents for problem in document.problems)
+
+
+def to_dataset(documents: Iterable[Document], features: Features = FEATURES) -> Dataset:
+    """One row a document, in memory; scores, agreement and problems stay behind.
 
     Arrow refuses lone surrogates: each becomes U+FFFD, one for one, so that offsets hold.
     """
@@ -65,18 +134,12 @@ def to_dataset(documents: Iterable[Document]) -> Dataset:
         columns["entities"].append(
             [{"start": e.start, "end": e.end, "label": without_surrogates(e.label)} for e in document.entities]
         )
-    return Dataset.from_dict(columns, features=FEATURES)
+    return Dataset.from_dict(columns, features=features)
 
 
-def from_dataset(rows: Iterable[Mapping], *, annotated: bool = True) -> Iterator[Document]:
-    """The documents in the rows of a `Dataset` (or any mappings of its form); raises InputError as `from_rows` does."""
-    return from_rows(((f"row {n}", f"row-{n}", row) for n, row in enumerate(rows)), annotated=annotated)
-
-
-def from_rows(rows: Iterable[tuple[str, str, Mapping]], *, annotated: bool) -> Iterator[Document]:
+def from_rows(rows: Iterable[tuple[str, str, Mapping]], reading: Reading) -> Iterator[Document]:
     """Validated documents from triples (where the row lies, the id it gets if it has none, the row).
 
-    With `annotated=False` the texts alone are read, and "entities" may be missing.
     Raises InputError, naming the place, for a row of another form, a mention outside of its text, an id seen before.
     """
     seen: dict[str, str] = {}
@@ -92,20 +155,24 @@ def from_rows(rows: Iterable[tuple[str, str, Mapping]], *, annotated: bool) -> I
         if not isinstance(text, str):
             raise InputError(f'{where}: found {_brief(text)} as the "text" of document {id!r}, expected a string.')
         seen[id] = where
-        entities = row.get("entities") if annotated else []
+        entities = row.get("entities") if reading.annotated else []
         if not isinstance(entities, list):
             raise InputError(
                 f'{where}: found {_brief(entities)} as the "entities" of document {id!r}, expected a list of '
                 '{"start", "end", "label"}; give an empty list where there are none, or read with annotated=False.'
             )
-        yield Document(id, text, unique(_entity_from_row(entity, text, where) for entity in entities))
+        document = Document(id, text)
+        for found in entities:
+            if not isinstance(found, Mapping):
+                raise InputError(f'{where}: found {_brief(found)} in "entities", expected {{"start", "end", "label"}}.')
+            span, extra = (found.get("start"), found.get("end")), (found.get("score"), found.get("agreement"))
+            reading.add(document, [span], found.get("label"), where, *extra)
+        document.entities = in_order(document.entities)
+        yield document
 
 
-def _entity_from_row(row: Mapping, text: str, where: str) -> Entity:
-    if not isinstance(row, Mapping):
-        raise InputError(f'{where}: found {_brief(row)} in "entities", expected {{"start", "end", "label"}}.')
-    extra = (row.get("score"), row.get("agreement"))
-    return checked_entity(row.get("start"), row.get("end"), row.get("label"), text, where, *extra)
+class OutsideError(InputError):
+    """A mention that does not lie inside of its text."""
 
 
 def checked_entity(
@@ -115,21 +182,25 @@ def checked_entity(
     if type(start) is not int or type(end) is not int:  # a bool is an int too
         raise InputError(f"{where}: found the offsets {_brief(start)} and {_brief(end)}, expected two whole numbers.")
     if not 0 <= start < end <= len(text):
-        raise InputError(
+        raise OutsideError(
             f"{where}: found a mention from {start} to {end}, expected 0 <= start < end <= {len(text)}, the length of "
             "the text in characters; check that the annotations were made on exactly this text."
         )
     if not isinstance(label, str) or not label:
         raise InputError(f"{where}: found the label {_brief(label)}, expected a string that is not empty.")
-    for name, value in (("score", score), ("agreement", agreement)):
-        if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-            raise InputError(f"{where}: found the {name} {_brief(value)}, expected a number.")
+    if score is not None or agreement is not None:
+        for name, value in (("score", score), ("agreement", agreement)):
+            if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+                raise InputError(f"{where}: found the {name} {_brief(value)}, expected a number.")
     return Entity(start, end, label, score, agreement)
 
 
-def unique(entities: Iterable[Entity]) -> list[Entity]:
-    """The mentions in their order, each once: of equal ones the first stays."""
-    return list({entity: entity for entity in entities})
+def in_order(entities: Iterable[Entity]) -> list[Entity]:
+    """The mentions by their places, each once: of equal ones the first stays."""
+    places: dict[tuple, Entity] = {}
+    for entity in entities:
+        places.setdefault((entity.start, entity.end, entity.label), entity)
+    return [places[place] for place in sorted(places)]
 
 
 def without_surrogates(text: str) -> str:

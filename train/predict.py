@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokeni
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 from modeling_clinx.prediction_clinx import DocumentPredictor
 
-from .corpora import READERS, read_corpus
+from .corpora import FORMATS, read_corpus
 from .corpora.brat import write_brat
 from .corpora.jsonl import json_line
 from .documents import Document, atomic_file, without_surrogates
@@ -156,7 +156,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="clinx predict", description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, metavar="M", help="folder or Hub name of a CLIN-X model repo")
     parser.add_argument("--input", required=True, metavar="PATH", help="notes: a folder of .txt, or JSON Lines")
-    parser.add_argument("--input-format", choices=sorted(READERS), help="guessed unless given")
+    parser.add_argument("--input-format", choices=sorted(FORMATS), help="guessed unless given")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--format", choices=("brat", "jsonl"), default="brat", help="of the output (default: brat)")
     parser.add_argument("--batch-size", type=int, default=16, help="windows read at a time (default: 16)")

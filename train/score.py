@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 from scipy.stats import bootstrap, permutation_test
 
-from train.corpora import READERS, read_corpus
-from train.documents import Document, atomic_file, without_surrogates
+from train.corpora import FORMATS, read_corpus
+from train.documents import Document, atomic_file, problem_counts, without_surrogates
 from train.errors import InputError
 from train.strict_f1.strict_f1 import count_matches, summarize
 
@@ -124,8 +124,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--gold", required=True, metavar="PATH", help="the annotated corpus")
     parser.add_argument("--pred", required=True, metavar="PATH", help="a system's predictions on the same documents")
     parser.add_argument("--against", metavar="PATH", help="another system's predictions, to test the difference")
-    parser.add_argument("--gold-format", choices=sorted(READERS), help="guessed unless given")
-    parser.add_argument("--pred-format", choices=sorted(READERS), help="of --pred and --against; guessed unless given")
+    parser.add_argument("--gold-format", choices=sorted(FORMATS), help="guessed unless given")
+    parser.add_argument("--pred-format", choices=sorted(FORMATS), help="of --pred and --against; guessed unless given")
     parser.add_argument("--json", metavar="FILE", help="write the scores there; - for stdout, the tables to stderr")
     args = parser.parse_args(argv)
 
@@ -140,7 +140,7 @@ def main(argv: list[str]) -> None:
     if not console.is_terminal:
         console.width = 10_000  # a pipe has no width: nothing is to be cut or wrapped
     for path, documents in ((args.gold, gold), *systems.items()):
-        for problem, times in sum((d.problems for d in documents), Counter()).items():
+        for problem, times in problem_counts(documents).items():
             console.print(Text(f"{path}: {times} mention(s) not read exactly: {problem}"))
     for name in ("pred", "against"):
         if name in results:

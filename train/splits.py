@@ -130,7 +130,7 @@ def first_sentences(documents: Sequence[Document], n: int) -> list[Document]:
         raise InputError(f"max_train_sentences is {n}, expected at least 1")
     chosen, missing = [], n
     for document in documents:
-        starts = _boundaries(document)
+        starts = sentence_boundaries(document)
         if len(starts) > missing:
             return [*chosen, cut(document, 0, starts[missing])] if missing else chosen
         chosen.append(document)
@@ -142,12 +142,12 @@ def sentence_blocks(documents: Sequence[Document], n_sentences: int = BLOCK_SENT
     """Blocks of sentences, to stand for the documents of a corpus that has none; no mention is cut."""
     blocks = []
     for document in documents:
-        cuts = [*_boundaries(document)[::n_sentences], len(document.text)]
+        cuts = [*sentence_boundaries(document)[::n_sentences], len(document.text)]
         blocks += [cut(document, *ends) for ends in zip(cuts[:-1], cuts[1:], strict=True) if ends[0] < ends[1]]
     return blocks
 
 
-def _boundaries(document: Document) -> list[int]:
+def sentence_boundaries(document: Document) -> list[int]:
     """Where sentences begin, none inside of a mention: 0, ascending."""
     starts = sentence_starts(document.text)
     inside = {

@@ -10,18 +10,26 @@ from hypothesis import strategies as st
 
 from train.corpora import read_corpus
 from train.corpora.brat import write_brat
+from train.corpora.dataset import read_rows
 from train.corpora.jsonl import write_jsonl
 from train.documents import (
     FEATURES,
     Document,
     Entity,
+    Reading,
     atomic_file,
     checked_entity,
-    from_dataset,
+    from_rows,
+    in_order,
     to_dataset,
     without_surrogates,
 )
 from train.errors import InputError
+
+
+def given_rows(rows, **options):
+    """Rows as a reader hands them over."""
+    return from_rows(((f"row {n}", f"row-{n}", row) for n, row in enumerate(rows)), Reading(**options))
 
 
 ANY_CHARACTER = st.characters()  # lone surrogates too
@@ -38,7 +46,7 @@ def documents(draw, characters):
         labels = st.sampled_from(["DOCTOR", "problem", "Ñ-1", "[b]"])
         for start, end in draw(st.lists(bounds, max_size=6)):
             entities.append(Entity(start, end, draw(labels), draw(st.none() | st.floats(0, 1))))
-    return Document(draw(st.sampled_from(["a", "b.c", "ñ/d e"])), text, list(dict.fromkeys(entities)))
+    return Document(draw(st.sampled_from(["a", "b.c", "ñ/d e"])), text, in_order(entities))
 
 
 @given(documents(UTF8_CHARACTER))
@@ -65,7 +73,7 @@ def test_a_document_survives_json_lines_with_its_scores_and_lone_surrogates(docu
 @settings(deadline=None, max_examples=30)
 def test_a_document_survives_a_dataset_but_for_its_surrogates(document):
     dataset = to_dataset([document])
-    (read,) = from_dataset(dataset)
+    (read,) = read_rows(dataset, Reading())
     assert read == Document(document.id, without_surrogates(document.text), document.entities)
 
 
@@ -118,23 +126,23 @@ def test_a_score_that_is_no_number_is_refused(score):
 )
 def test_a_row_of_another_form_is_refused_with_its_number(row, message):
     with pytest.raises(InputError, match=message):
-        list(from_dataset([row]))
+        list(given_rows([row]))
 
 
 def test_an_id_seen_before_is_refused_with_both_places():
     row = {"id": "a", "text": "", "entities": []}
     with pytest.raises(InputError, match="row 1: found the id 'a' again, after row 0"):
-        list(from_dataset([row, row]))
+        list(given_rows([row, row]))
 
 
 def test_texts_without_annotations_are_read_when_asked_for():
     rows = [{"text": "x"}, {"id": "b", "text": "y", "entities": [{"start": 0, "end": 1, "label": "A"}]}]
-    assert list(from_dataset(rows, annotated=False)) == [Document("row-0", "x"), Document("b", "y")]
+    assert list(given_rows(rows, annotated=False)) == [Document("row-0", "x"), Document("b", "y")]
 
 
 def test_a_mention_given_twice_is_kept_once():
     mention = {"start": 0, "end": 1, "label": "A"}
-    (document,) = from_dataset([{"id": "a", "text": "x", "entities": [mention, {**mention, "label": "B"}, mention]}])
+    (document,) = given_rows([{"id": "a", "text": "x", "entities": [mention, {**mention, "label": "B"}, mention]}])
     assert document.entities == [Entity(0, 1, "A"), Entity(0, 1, "B")]
 
 

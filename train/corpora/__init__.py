@@ -1,42 +1,153 @@
-"""The registry of corpus formats: one reader a format, each in a file of its own, all yielding Documents."""
+"""The registry of corpus formats: one reader a format, all yielding Documents."""
 
-from collections.abc import Callable, Iterator
-from itertools import chain
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from train.corpora.brat import read_brat
+from train.corpora.concepts import read_concepts
+from train.corpora.conll import read_conll
+from train.corpora.dataset import load_splits, read_dataset, read_rows
+from train.corpora.inline_xml import read_inline_xml
 from train.corpora.jsonl import read_jsonl
-from train.documents import Document
+from train.corpora.source import CorpusFile, corpus_files
+from train.corpora.standoff_xml import read_standoff_xml
+from train.corpora.tasks import Task
+from train.documents import Document, Reading
 from train.errors import InputError
 
 
-READERS: dict[str, Callable[..., Iterator[Document]]] = {"brat": read_brat, "jsonl": read_jsonl}
+class Format(NamedTuple):
+    """A reader, the suffixes of the files that it reads, of what lies beside one, and whether one holds many notes."""
+
+    read: Callable[..., Iterator[Document]]
+    suffixes: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    is_collection: bool = False
+
+
+FORMATS = {
+    "brat": Format(read_brat, (".txt",), (".ann",)),
+    "conll": Format(read_conll, (".conll", ".tsv", ".bio", ".iob", ".iob2"), (), True),
+    "dataset": Format(read_dataset),
+    "i2b2-2006": Format(read_inline_xml, (".xml",), (), True),
+    "i2b2-2010": Format(partial(read_concepts, key="c"), (".txt",), (".con",)),
+    "i2b2-2012-c": Format(partial(read_standoff_xml, tag="EVENT"), (".xml",)),
+    "i2b2-2012-c-extent": Format(partial(read_concepts, key="EVENT"), (".txt", ".xml"), (".xml.extent", ".extent")),
+    "i2b2-2012-t": Format(partial(read_standoff_xml, tag="TIMEX3"), (".xml",)),
+    "i2b2-2012-t-extent": Format(partial(read_concepts, key="TIMEX3"), (".txt", ".xml"), (".xml.extent", ".extent")),
+    "i2b2-2014": Format(read_standoff_xml, (".xml",)),
+    "jsonl": Format(read_jsonl, (".jsonl",), (), True),
+}
+SPLITS = {"train": r"train(ing)?", "validation": r"dev(el(opment)?)?|valid(ation)?|val", "test": r"test(ing)?"}
+TELLING = {  # files that speak for a format, the first that occurs
+    **{".ann": "brat", ".con": "i2b2-2010", ".jsonl": "jsonl", ".conll": "conll", ".bio": "conll", ".iob": "conll"},
+    **{".iob2": "conll", ".tsv": "conll", ".xml": None, ".parquet": "dataset", ".arrow": "dataset", ".txt": "brat"},
+}
 
 
 def read_corpus(path: str | Path, format: str | None = None, **options) -> Iterator[Document]:
-    """The documents at `path`, read one by one; `options` go to the format's reader.
+    """The documents at `path`, read one by one; the format is guessed when None.
 
-    The format is guessed when None. Raises InputError for an unknown format, and, once reading begins, for an empty
-    corpus and whatever the reader cannot read.
+    Args:
+        path: a folder, a file, an archive, a path inside of an archive; for the format "dataset" also the name of a
+            dataset on the Hub (see `read_dataset`).
+        options: the attributes of `Reading`.
+
+    Raises InputError for an unknown format, and, once reading begins, for an empty corpus and whatever cannot be read.
     """
-    format = format or guess_format(Path(path))
-    if format not in READERS:
-        raise InputError(f"{path}: found the format {format!r}, expected one of: {', '.join(sorted(READERS))}.")
-    return _not_empty(READERS[format](path, **options), path)
+    format, reading = known_format(path, format), Reading(**options)
+    if format == "dataset":
+        return _not_empty(read_dataset(str(path), reading), path)
+    return _not_empty(FORMATS[format].read(_files(path, format), reading), path)
 
 
-def guess_format(path: Path) -> str:
-    """The format that the file's name, or a file in the folder, speaks for; InputError when none does."""
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return "jsonl"
-    if path.suffix == ".txt" or any(chain(path.rglob("*.ann"), path.rglob("*.txt"))):
-        return "brat"
-    if not path.exists():
-        raise InputError(f"{path}: found no such file or folder; check the path.")
-    raise InputError(f"{path}: found nothing that tells its format; name it, one of: {', '.join(sorted(READERS))}.")
+def read_splits(
+    path: str | Path, format: str | None = None, task: Task | None = None, **options
+) -> dict[str, Iterator[Document]]:
+    """The documents at `path` by split, "train", "validation" and "test", as far as they are there.
+
+    A split is known by the name of a folder or archive, or of a file that holds many notes; without any there is the
+    one that `path` is called, or "train". Ids are paths inside of the split. A task says which files are its own.
+
+    Raises InputError as `read_corpus` does, and for a path without files.
+    """
+    format, reading = known_format(path, format or (task and task.format)), Reading(**options)
+    if format == "dataset":
+        parts = load_splits(str(path))
+        return {name: _not_empty(read_rows(rows, reading), f"{path}/{name}") for name, rows in parts.items()}
+    named = SPLITS | (task.splits if task else {})
+    splits: dict[str | None, list[CorpusFile]] = {}
+    for file in _files(path, format):
+        if not task or not re.search(task.exclude, file.name, re.IGNORECASE):
+            name = file.stem if FORMATS[format].is_collection else file.name.rpartition("/")[0]
+            splits.setdefault(_split_of(name, named), []).append(file)
+    others = splits.pop(None, [])
+    if others and not splits:
+        splits[_split_of(Path(path).name, named) or "train"] = others
+    elif others:
+        print(f"note: {len(others)} files of no split are passed over, as {others[0].where}", file=sys.stderr)
+    if not splits:
+        raise InputError(f"{path}: found no files of the format {format}; check the path and the format.")
+    return {
+        name: _not_empty(FORMATS[format].read(_inside(splits[name]), reading), f"{path} ({name})")
+        for name in named
+        if name in splits
+    }
 
 
-def _not_empty(documents: Iterator[Document], path: str | Path) -> Iterator[Document]:
+def _files(path: str | Path, format: str) -> list[CorpusFile]:
+    return corpus_files(path, FORMATS[format].suffixes, FORMATS[format].companions)
+
+
+def _split_of(name: str, named: dict[str, str]) -> str | None:
+    """What the first part of a path that speaks for a split speaks for."""
+    for part in name.lower().split("/"):
+        for split, pattern in named.items():
+            if re.search(rf"(?<![a-z])({pattern})(?![a-z])", part):
+                return split
+    return None
+
+
+def _inside(files: list[CorpusFile]) -> list[CorpusFile]:
+    """The files with their paths inside of the folder that holds them all."""
+    folders = os.path.commonprefix([file.name.split("/")[:-1] for file in files])
+    return [replace(file, name=file.name.split("/", len(folders))[-1]) for file in files]
+
+
+def known_format(path: str | Path, format: str | None) -> str:
+    """The format, guessed when None; InputError where there is none such."""
+    format = format or guess_format(path)
+    if format not in FORMATS:
+        raise InputError(f"{path}: found the format {format!r}, expected one of: {', '.join(FORMATS)}.")
+    return format
+
+
+def guess_format(path: str | Path) -> str:
+    """The format that the names of the files, or the root of an XML file, speak for; InputError when none does."""
+    files = corpus_files(path, tuple(TELLING))
+    for suffix, format in TELLING.items():
+        telling = [file for file in files if re.search(rf"{re.escape(suffix)}(\.gz)?$", file.name.lower())]
+        if telling and (format := format or _guess_xml(telling[0])):
+            return format
+    raise InputError(f"{path}: found nothing that tells its format; name it, one of: {', '.join(FORMATS)}.")
+
+
+def _guess_xml(file: CorpusFile) -> str | None:
+    head = b"".join(islice(file.lines(), 5))
+    if b"<RECORD" in head:
+        return "i2b2-2006"
+    return None if b"<ClinicalNarrativeTemporalAnnotation" in head else "i2b2-2014"  # 2012 has two tasks in a file
+
+
+def _not_empty(documents: Iterable[Document], path: str | Path) -> Iterator[Document]:
+    documents = iter(documents)
     first = next(documents, None)
     if first is None:
         raise InputError(f"{path}: found no documents, expected one or more; check the path and the format.")

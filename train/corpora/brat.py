@@ -2,88 +2,68 @@
 
 import os
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from train.documents import Document, Entity, atomic_file, checked_entity, decode_utf8, unique, without_surrogates
+from train.corpora.source import CorpusFile
+from train.documents import Document, Problem, Reading, atomic_file, in_order, without_surrogates
 from train.errors import InputError
 
 
-FRAGMENT = "[0-9]{1,18} [0-9]{1,18}"  # int() refuses thousands of digits
-MENTION = re.compile(rf"T\S+\t(?P<label>\S+) (?P<fragments>{FRAGMENT}(?:;{FRAGMENT})*)\t(?P<text>.*)", re.DOTALL)
+NUMBER = "[0-9]{1,18}"  # int() refuses thousands of digits
+MENTION = re.compile(rf"T\S+\t(\S+) ({NUMBER}) ({NUMBER})((?:;{NUMBER} {NUMBER})*)\t(.*)", re.DOTALL)
 IGNORED = ("#", "R", "E", "A", "M", "N", "*")  # notes, relations, events, attributes, normalizations, equivalences
 
 
-def read_brat(path: str | Path, *, annotated: bool = True, discontinuous: str = "hull") -> Iterator[Document]:
-    """The notes of a folder and its sub-folders in sorted order, or of one .txt file.
+def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
+    """The notes, each from its .txt and the .ann beside it; a document's id is its path without the suffix.
 
-    A document's id is its path in the folder without the suffix; hidden files are passed over. Line ends and a
-    byte-order mark count as characters, as the offsets of the annotations count them. A discontinuous mention becomes
-    its hull, or is left out with `discontinuous="drop"`; both are counted in `Document.problems`, as is a mention
-    whose text in the .ann is not the text at its offsets. `annotated=False` reads the texts alone.
+    Line ends and a byte-order mark count as characters, as the offsets of the annotations count them. A mention whose
+    text in the .ann is not the text at its offsets is in `Document.problems`.
 
     Raises InputError for a note without an .ann, an .ann without a note, bytes that are not UTF-8, and a `T` line
     that is malformed or points outside of its text.
     """
-    if discontinuous not in ("hull", "drop"):
-        raise InputError(f"found discontinuous={discontinuous!r}, expected 'hull' or 'drop'.")
-    path = Path(path)
-    if path.is_dir():
-        root, notes = path, _files(path, "txt")
-        orphans = set(_files(path, "ann")) - {note.with_suffix(".ann") for note in notes} if annotated else ()
-        if orphans:
-            orphan = min(orphans)
-            raise InputError(f"{orphan}: found annotations without {orphan.stem}.txt beside them; add the note's text.")
-    elif path.is_file() and path.suffix == ".txt":
-        root, notes = path.parent, [path]
-    else:
-        raise InputError(f"{path}: found no folder and no .txt file, expected one of them; check the path.")
-    for note in notes:
-        id = note.relative_to(root).with_suffix("").as_posix()
-        document = Document(id, decode_utf8(note.read_bytes(), str(note)))
-        if annotated:
-            _read_annotations(note.with_suffix(".ann"), document, discontinuous)
+    annotations = {file.name.removesuffix(".ann"): file for file in files if file.name.endswith(".ann")}
+    notes = {file.name.removesuffix(".txt"): file for file in files if file.name.endswith(".txt")}
+    if reading.annotated and (orphans := annotations.keys() - notes.keys()):
+        orphan = annotations[min(orphans)]
+        note = orphan.name.removesuffix(".ann").rpartition("/")[2]
+        raise InputError(f"{orphan.where}: found annotations without {note}.txt beside them; add the note's text.")
+    for id, note in notes.items():
+        document = Document(id, note.text())
+        if reading.annotated:
+            if id not in annotations:
+                raise InputError(
+                    f"{note.where.removesuffix('.txt')}.ann: found no such file for the note; add an empty one if the "
+                    "note has no mentions, or read without annotations (annotated=False)."
+                )
+            _read_annotations(annotations[id], document, reading)
         yield document
 
 
-def _files(folder: Path, suffix: str) -> list[Path]:
-    files = (file for file in folder.rglob(f"*.{suffix}") if file.is_file())
-    return sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts))
-
-
-def _read_annotations(path: Path, document: Document, discontinuous: str) -> None:
-    if not path.is_file():
-        raise InputError(
-            f"{path}: found no such file for the note {path.stem}.txt; add an empty one if the note has no mentions, "
-            "or read without annotations (annotated=False)."
-        )
-    entities = []
+def _read_annotations(file: CorpusFile, document: Document, reading: Reading) -> None:
+    text = document.text
     # Not splitlines(): a mention's text may hold U+2028 and other characters that Python takes for line ends.
-    for number, line in enumerate(decode_utf8(path.read_bytes(), str(path)).removeprefix("\ufeff").split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line.strip() or line.startswith(IGNORED):
+    for number, line in enumerate(file.text().removeprefix("\ufeff").split("\n"), 1):
+        if line.startswith(IGNORED) or not line or line.isspace():
             continue
-        where = f"{path}:{number}"
-        match = MENTION.fullmatch(line)
+        where = f"{file.where}:{number}"
+        match = MENTION.fullmatch(line.removesuffix("\r"))
         if not match:
             raise InputError(
                 f"{where}: found {line[:100]!r}, expected an identifier, a tab, a label, a space, START END in "
                 "characters (more pairs after semicolons), a tab, and the mention's text."
             )
-        fragments = sorted(
-            checked_entity(*map(int, fragment.split()), match["label"], document.text, where)
-            for fragment in match["fragments"].split(";")
-        )
-        found = " ".join(document.text[fragment.start : fragment.end] for fragment in fragments)
-        document.problems["text differs"] += found.split() != match["text"].split()  # line ends are shown as spaces
-        gaps = (document.text[left.end : right.start] for left, right in pairwise(fragments))
-        has_gap = any(gap.strip() for gap in gaps)
-        document.problems["discontinuous"] += has_gap
-        if not has_gap or discontinuous == "hull":
-            entities.append(Entity(fragments[0].start, max(fragment.end for fragment in fragments), match["label"]))
-    document.entities = unique(entities)
-    document.problems = +document.problems  # drops the kinds that were not met
+        label, start, end, others, shown = match.groups()
+        spans = [(int(start), int(end))]
+        for other in others.split(";")[1:]:
+            spans.append(tuple(map(int, other.split(" "))))
+        if reading.add(document, spans, label, where):
+            found = " ".join([text[start:end] for start, end in sorted(spans)])
+            if found != shown and found.split() != shown.split():  # line ends are shown as spaces
+                document.problems.append(Problem("text differs", f"{where}: {shown!r}, in the text {found!r}"))
+    document.entities = in_order(document.entities)
 
 
 def write_brat(document: Document, folder: str | Path) -> None:

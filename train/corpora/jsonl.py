@@ -2,27 +2,28 @@
 
 import gzip
 import json
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from train.documents import Document, atomic_file, decode_utf8, from_rows
+from train.corpora.source import CorpusFile
+from train.documents import Document, Reading, atomic_file, decode_utf8, from_rows
 from train.errors import InputError
 
 
-def read_jsonl(path: str | Path, *, annotated: bool = True) -> Iterator[Document]:
-    """The documents of a .jsonl or .jsonl.gz file, read line by line; one without an id is called `line-N`.
+def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
+    """The documents of .jsonl and .jsonl.gz files, read line by line; one without an id is called `line-N`.
 
-    With `annotated=False` the texts alone are read, and "entities" may be missing. Raises InputError, naming file and
-    line, for what is no JSON, no UTF-8 or no document, for a mention outside of its text and an id seen before.
+    Raises InputError, naming file and line, for what is no JSON, no UTF-8 or no document, for a mention outside of
+    its text and an id seen before.
     """
-    return from_rows(_rows(Path(path)), annotated=annotated)
+    return from_rows((row for file in files for row in _rows(file, len(files) > 1)), reading)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, object]]:
-    for number, line in enumerate(_lines(path), 1):
-        where = f"{path}:{number}"
+def _rows(file: CorpusFile, named: bool) -> Iterator[tuple[str, str, object]]:
+    prefix = file.stem + "/" if named else ""
+    for number, line in enumerate(file.lines(), 1):
+        where = f"{file.where}:{number}"
         text = decode_utf8(line, where)
         if number == 1:
             text = text.removeprefix("\ufeff")
@@ -32,15 +33,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, object]]:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: found what is no JSON ({error}), expected one object a line.") from None
-        yield where, f"line-{number}", row
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            yield from file
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: found no readable file ({error}); check the path, or copy it anew.") from None
+        yield where, f"{prefix}line-{number}", row
 
 
 def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:

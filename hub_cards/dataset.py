@@ -1,0 +1,67 @@
+"""The card of a dataset of annotated notes, as `clinx corpus convert` writes it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub import DatasetCard, DatasetCardData
+
+
+TEMPLATE = Path(__file__).with_name("templates") / "dataset_card.md"
+LICENCES = {"CC BY 4.0": "cc-by-4.0"}  # as the Hub spells them
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def save_dataset_card(
+    folder: str | Path,
+    *,
+    name: str,
+    splits: Mapping[str, Mapping[str, int]],
+    labels: Mapping[str, int],
+    problems: Mapping[str, int],
+    example: Mapping,
+    language: str | None = None,
+    licence: str | None = None,
+    homepage: str | None = None,
+    citation: str | None = None,
+    repo_id: str | None = None,
+) -> None:
+    """Writes `folder/README.md`.
+
+    Args:
+        splits: `documents`, `characters` and `entities` of each split, whose data are in `data/SPLIT-*`.
+        labels: mentions of each label.
+        problems: mentions that could not be kept exactly, by kind.
+        example: a row to show, of a synthetic note.
+    """
+    n_documents = sum(count["documents"] for count in splits.values())
+    data = DatasetCardData(
+        pretty_name=name,
+        language=language,
+        license=LICENCES.get(licence, "other") if licence else None,
+        license_name=None if licence is None or licence in LICENCES else "see-card",
+        task_categories=["token-classification"],
+        task_ids=["named-entity-recognition"],
+        size_categories=[next((size for limit, size in SIZES if n_documents < limit), "1M<n<10M")],
+        tags=["clinical", "medical", "concept-extraction", "clin-x"],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
+            }
+        ],
+    )
+    card = DatasetCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        name=name,
+        splits=splits,
+        labels=labels,
+        problems=problems,
+        example=json.dumps(example, ensure_ascii=False),
+        licence=licence,
+        homepage=homepage,
+        citation=citation,
+        repo_id=repo_id,
+    )
+    card.save(Path(folder, "README.md"))

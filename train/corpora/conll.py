@@ -1,0 +1,242 @@
+"""Column files: a token and its tag a line, sentences between empty lines; BIO, IOB1, BIOES, BILOU (CoNLL 2003 …)."""
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from modeling_clinx.labels_clinx import bio_from_spans
+from train.corpora.source import CorpusFile
+from train.documents import (
+    Document,
+    Problem,
+    Reading,
+    atomic_file,
+    decode_utf8,
+    in_order,
+    mention_shown,
+    without_surrogates,
+)
+from train.errors import InputError
+from train.splits import sentence_boundaries
+
+
+TAG = re.compile(r"O|([BIESLUM])-(.+)", re.DOTALL)
+COMMENT = re.compile(
+    r"#\s*(?P<key>newdoc id|newdoc|newpar id|newpar|[\w.-]+(?=\s*=))\s*(?:=\s*(?P<value>.*))?", re.DOTALL
+)
+NO_SPACE_BEFORE = frozenset(". , ; : ! ? ) ] } % … » ” ’ ' º ª °".split())
+NO_SPACE_AFTER = frozenset("( [ { ¿ ¡ « “ ‘ '".split())
+KINDS = {"no subword": "white space only", "boundary inside a subword": "white space at its edge"}  # of pieces
+PIECE = re.compile(r"\w+|[^\w\s]")
+
+
+def read_conll(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
+    """The documents of column files, whose columns tabs divide, or else white space.
+
+    A document begins at `-DOCSTART-` or `# newdoc`, and else with the file; its id is the one given there, and else the
+    file's path without the suffix, with a number where there are several. Its text is the one in the comments
+    `# text = …` of its sentences, and else put together from the tokens: with spaces, but for those that punctuation
+    goes without, and a line for each sentence. A mention ends where its sentence ends.
+
+    Raises InputError, naming file and line, for too few columns, what is no tag, and tokens that are not in the text.
+    """
+    for file in files:
+        documents = list(_split(file, reading))
+        for number, document in enumerate(documents, 1):
+            if document.id is None:
+                document.id = file.stem if len(documents) == 1 else f"{file.stem}-{number}"
+            elif len(files) > 1:
+                document.id = f"{file.stem}/{document.id}"
+            document.entities = in_order(document.entities)
+            yield document
+
+
+def _split(file: CorpusFile, reading: Reading) -> Iterator[Document]:
+    document, tokens, text = None, [], None
+    for number, line in enumerate(chain(file.lines(), [b"# newdoc"]), 1):  # the end, as if another began
+        where = f"{file.where}:{number}"
+        line = decode_utf8(line, where).removesuffix("\n").removesuffix("\r")
+        line = line.removeprefix("\ufeff") if number == 1 else line
+        comment = None if "\t" in line else COMMENT.fullmatch(line)
+        key = "newdoc" if line.startswith("-DOCSTART-") else comment and comment["key"].split()[0]
+        if not key and line and not line.isspace():
+            tokens.append((where, *_columns(line, where, reading)))
+        elif key in (None, "", "newdoc", "text"):  # the end of a sentence
+            if tokens or text is not None:
+                document = document or _Text(None)
+                document.add_sentence(tokens, text, reading)
+            tokens, text = [], comment["value"] or "" if key == "text" else None
+        if key == "newdoc":
+            if document:
+                yield document.document(reading)
+            document = _Text(_value(comment["value"]) if comment and comment["value"] else _docstart_id(line))
+
+
+def _docstart_id(line: str) -> str | None:
+    found = re.match(r"-DOCSTART-\s+\(?((?!-X-|O\b)[^\s)]+)", line)
+    return found and found[1]
+
+
+def _value(text: str) -> str:
+    """What stands after the = of a comment: as it is, or a string of JSON."""
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except (ValueError, RecursionError):
+            pass
+    return text
+
+
+def _columns(line: str, where: str, reading: Reading) -> tuple[str, str]:
+    columns = line.split("\t") if "\t" in line else line.split()
+    try:
+        token = columns[reading.token_column]
+        tag = columns[reading.label_column] if reading.annotated else "O"
+    except IndexError:
+        tag = token = ""
+    if not token or (reading.annotated and len(columns) < 2):
+        raise InputError(
+            f"{where}: found {len(columns)} columns in {line[:60]!r}, expected a token in column "
+            f"{reading.token_column} and a tag in column {reading.label_column}, divided by tabs or spaces."
+        )
+    if not TAG.fullmatch(tag):
+        raise InputError(
+            f"{where}: found the tag {tag[:60]!r}, expected O or B-, I-, E-, S-, L- or U- and a label; name the column "
+            "of the tags with label_column."
+        )
+    return token, tag
+
+
+class _Text:
+    """A document as it is put together, sentence by sentence."""
+
+    def __init__(self, id: str | None):
+        self.id, self.parts, self.length = id, [], 0
+        self.spans: list[tuple[int, int, str, str]] = []
+
+    def document(self, reading: Reading) -> Document:
+        document = Document(self.id, "".join(self.parts))
+        for start, end, label, where in self.spans:
+            reading.add(document, [(start, end)], label, where)
+        return document
+
+    def add_sentence(self, tokens: list[tuple[str, str, str]], text: str | None, reading: Reading) -> None:
+        if text is None:
+            text, offsets = detokenized([token for _, token, _ in tokens])
+            is_exact = False
+        else:
+            exact, found = _value(text), _aligned(_value(text), tokens)
+            is_exact = exact is not text and isinstance(found, list)
+            text, offsets = (exact, found) if is_exact else (text, _aligned(text, tokens))
+            if isinstance(offsets, str):
+                raise InputError(offsets)
+        line_end = "\n" if self.parts and not is_exact else ""
+        begin = self.length + len(line_end)
+        self.parts.append(line_end + text)
+        self.length = begin + len(text)
+        for first, last, label in spans_from_tags([tag for _, _, tag in tokens]):
+            self.spans.append((begin + offsets[first][0], begin + offsets[last][1], label, tokens[first][0]))
+
+
+def _aligned(text: str, tokens: list[tuple[str, str, str]]) -> list[tuple[int, int]] | str:
+    """The characters of each token, or what is wrong with them."""
+    offsets, end = [], 0
+    for where, token, _ in tokens:
+        start = text.find(token, end)
+        if start < 0 or text[end:start].strip():
+            return f"{where}: found the token {token!r}, which does not come next in its sentence's # text."
+        end = start + len(token)
+        offsets.append((start, end))
+    return offsets
+
+
+def detokenized(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """The tokens as text, with spaces between them but where punctuation goes without, and the characters of each."""
+    parts, offsets, length, before = [], [], 0, None
+    for token in tokens:
+        if before is not None and token not in NO_SPACE_BEFORE and before not in NO_SPACE_AFTER:
+            parts.append(" ")
+            length += 1
+        parts.append(token)
+        offsets.append((length, length + len(token)))
+        length, before = length + len(token), token
+    return "".join(parts), offsets
+
+
+def spans_from_tags(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
+    """First token, last token and label of each mention, in any scheme: B, S and U begin one, S, U, E and L end one,
+    and an I, E, L or M that carries on nothing begins one too, as in IOB1."""
+    begin, label = None, None
+    for index, tag in enumerate([*tags, "O"]):
+        role, _, found = tag.partition("-")
+        if begin is not None and (role in "OBSU" or found != label):
+            yield begin, index - 1, label
+            begin = None
+        if role != "O" and begin is None:
+            begin, label = index, found
+        if role in "SUEL" and role != "O":
+            yield begin, index, label
+            begin = None
+
+
+def write_conll(documents: Iterable[Document], path: str | Path) -> list[Problem]:
+    """Write one file: a line a token, its tag in BIO, a comment with the exact text before each sentence.
+
+    `read_conll` gives back the same documents, but for the mentions that tags cannot hold. They are returned, of the
+    kinds "overlapping" (the longest is kept), "white space only" and "white space at its edge" (which is left out).
+    Lone surrogates become U+FFFD, one for one. Raises InputError for a label that holds a tab or a line end.
+    """
+    lost = []
+    with atomic_file(Path(path)) as file:
+        for document in documents:
+            problems, lines = _lines(document)
+            lost += problems
+            file.write("\n".join(lines).encode("utf-8") + b"\n")
+    return lost
+
+
+def _lines(document: Document) -> tuple[list[Problem], list[str]]:
+    text = without_surrogates(document.text)
+    for entity in document.entities:
+        if re.search(r"[\t\r\n]", entity.label) or entity.label != entity.label.strip():
+            raise InputError(
+                f"document {document.id!r}: found the label {entity.label!r}, which a column cannot hold; rename it."
+            )
+    pieces, tags, problems = pieces_and_tags(document)
+    id = document.id
+    is_plain = id and id.isprintable() and id == id.strip() and not id.startswith('"')
+    lines = [f"# newdoc id = {id if is_plain else json.dumps(id)}"]
+    begins = sentence_boundaries(document) if text else []
+    for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+        lines.append(f"# text = {json.dumps(text[begin:end], ensure_ascii=False)}")
+        first, stop = (bisect_left(pieces, (place,)) for place in (begin, end))
+        lines += [
+            f"{text[slice(*piece)]}\t{tag}" for piece, tag in zip(pieces[first:stop], tags[first:stop], strict=True)
+        ]
+        lines.append("")
+    return problems, lines
+
+
+def pieces_and_tags(document: Document) -> tuple[list[tuple[int, int]], list[str], list[Problem]]:
+    """The words and marks of a text, divided where mentions begin and end, the tag of each in BIO, and what these
+    cannot hold."""
+    entities = [replace(entity, label=without_surrogates(entity.label)) for entity in document.entities]
+    types = sorted({entity.label for entity in entities})
+    cuts = sorted({cut for entity in entities for cut in (entity.start, entity.end)})
+    pieces = [piece for match in PIECE.finditer(document.text) for piece in _cut(*match.span(), cuts)]
+    starts, ends = np.array(pieces, np.int64).reshape(-1, 2).T
+    labels, reasons = bio_from_spans([(e.start, e.end, types.index(e.label)) for e in entities], starts, ends)
+    names = ["O", *(f"{role}-{label}" for label in types for role in "BI")]
+    problems = [Problem(KINDS.get(reason, reason), mention_shown(document, entities[i])) for i, reason in reasons]
+    return pieces, [names[label] for label in labels.tolist()], problems
+
+
+def _cut(start: int, end: int, cuts: list[int]) -> Iterator[tuple[int, int]]:
+    """The piece, cut where mentions begin and end."""
+    return pairwise([start, *cuts[bisect_right(cuts, start) : bisect_left(cuts, end)], end])

@@ -1,0 +1,56 @@
+"""Inline XML: many <RECORD ID="…"><TEXT> in a file, mentions as <PHI TYPE="…"> in the text (i2b2 2006)."""
+
+from collections.abc import Iterator, Sequence
+
+from train.corpora.source import CorpusFile
+from train.corpora.standoff_xml import normalized
+from train.corpora.xml_tree import parse_xml, shown
+from train.documents import Document, Problem, Reading, in_order
+from train.errors import InputError
+
+
+def read_inline_xml(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
+    """The records of XML files; a document's id is the record's ID, after the file's path where there are several.
+
+    Raises InputError for what is no XML, a record without ID or <TEXT>, an ID seen before, and a mention without TYPE.
+    """
+    for file in files:
+        root, seen = parse_xml(file, "ROOT|RECORD|TEXT|PHI"), set()
+        for record in root.iter("RECORD"):
+            id, body = shown(record.get("ID")), record.find("TEXT")
+            if not id or body is None:
+                raise InputError(f"{file.where}: found a <RECORD ID={id!r}> without ID or <TEXT>, expected both.")
+            if id in seen:
+                raise InputError(f"{file.where}: found the record {id!r} again; give each its own ID.")
+            seen.add(id)
+            yield _document(
+                f"{file.stem}/{id}" if len(files) > 1 else id, body, f"{file.where}: record {id!r}", reading
+            )
+
+
+def _document(id: str, body, where: str, reading: Reading) -> Document:
+    parts, mentions, length, open_since = [], [], 0, []
+    # Elements in the order of their beginnings and ends, without recursion: a hostile file may nest them deeply.
+    todo = [(body, False)]
+    while todo:
+        element, is_end = todo.pop()
+        if is_end and element is not body:
+            mentions.append((open_since.pop(), length, element))
+        elif not is_end:
+            open_since += [length] if element is not body else []
+            todo.append((element, True))
+            todo += [(child, False) for child in reversed(element)]
+        piece = normalized(shown(element.text if not is_end else element.tail if element is not body else ""))
+        parts.append(piece)
+        length += len(piece)
+    document = Document(id, "".join(parts))
+    for start, end, element in sorted(mentions, key=lambda mention: mention[:2]) if reading.annotated else ():
+        label = shown(element.get("TYPE"))
+        if element.tag != "PHI" or not label:
+            raise InputError(f"{where}: found <{element.tag}> without TYPE in the text, expected <PHI TYPE=…>.")
+        if start == end:
+            document.problems.append(Problem("outside the text", f"{where}: an empty {label} at {start}"))
+        else:
+            reading.add(document, [(start, end)], label, where)
+    document.entities = in_order(document.entities)
+    return document

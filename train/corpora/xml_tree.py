@@ -1,0 +1,78 @@
+"""XML as i2b2 and MEDDOCAN distribute it, parsed by defusedxml: unescaped & and <, control characters, line ends."""
+
+import codecs
+import re
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from train.corpora.source import CorpusFile
+from train.errors import InputError
+
+
+# Characters that XML has no place for, or normalizes, are carried through the parser as others, one for one.
+CARRIED = {code: 0x10F000 + code for code in (*range(0x9), 0xB, 0xC, *range(0xD, 0x20), 0xFFFE, 0xFFFF)}
+SHOWN = {carried: code for code, carried in CARRIED.items()}
+ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]+)["']""")
+STRAY_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
+ATTRIBUTES = r"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*"""
+
+
+def parse_xml(file: CorpusFile, tags: str = r"[A-Za-z_][\w:.-]*") -> Element:
+    """The root element; use `shown` on its texts and attributes.
+
+    What is not well-formed is read once more with each & and < escaped that begins no entity and no tag; `tags` is a
+    regular expression for the names of tags.
+
+    Raises InputError with line and column for what is no XML even so, and for entity declarations.
+    """
+    data = file.read()
+    declared = ENCODING.match(data.removeprefix(codecs.BOM_UTF8))
+    encoding = declared[1].decode("ascii") if declared else "utf-8"
+    try:
+        encoding = codecs.lookup(encoding).name
+        text = data.decode("utf-8-sig" if encoding in ("utf-8", "ascii") else encoding)
+    except (LookupError, UnicodeError) as error:
+        raise InputError(f"{file.where}: found what is no {encoding} ({error}); convert the file to UTF-8.") from None
+    text = text.translate(CARRIED)
+    try:
+        return _parse(text, file)
+    except ParseError as error:
+        fault = error
+    try:
+        return _parse(escape_strays(text, tags), file)
+    except ParseError:
+        line, column = fault.position
+        raise InputError(
+            f"{file.where}:{line}: found what is no well-formed XML at column {column + 1} ({fault.msg}); mend it."
+        ) from None
+
+
+def shown(text: str | None) -> str:
+    """The text as it stands in the file, carriage returns and control characters too."""
+    return (text or "").translate(SHOWN)
+
+
+def _parse(text: str, file: CorpusFile) -> Element:
+    try:
+        return fromstring(text)
+    except DefusedXmlException as error:
+        raise InputError(f"{file.where}: found a declaration of entities ({error}), which may be an attack.") from None
+    except ValueError as error:  # such as a null character
+        raise InputError(f"{file.where}: found what is no XML ({error}); mend the file.") from None
+
+
+def escape_strays(text: str, tags: str) -> str:
+    """Escapes each & and < that begins no entity and no tag, but for those in CDATA sections."""
+    tag_or_stray = re.compile(rf"(</?(?:{tags}){ATTRIBUTES}\s*/?>|<\?xml[^<>]*>|<!--(?:(?!--).)*-->)|<", re.DOTALL)
+
+    def escaped(match: re.Match) -> str:
+        return "<" + match[1][1:].replace("<", "&lt;") if match[1] else "&lt;"
+
+    outside, *sections = text.split("<![CDATA[")
+    parts = [tag_or_stray.sub(escaped, STRAY_AMPERSAND.sub("&amp;", outside))]
+    for section in sections:
+        inside, end, after = section.partition("]]>")
+        parts += ["<![CDATA[", inside, end, tag_or_stray.sub(escaped, STRAY_AMPERSAND.sub("&amp;", after))]
+    return "".join(parts)
