@@ -96,7 +96,7 @@ def read_splits(
     if not splits:
         raise InputError(f"{path}: found no files of the format {format}; check the path and the format.")
     return {
-        name: _not_empty(FORMATS[format].read(_inside(splits[name]), reading), f"{path} ({name})")
+        name: _not_empty(FORMATS[format].read(_inside(splits[name], format), reading), f"{path} ({name})")
         for name in named
         if name in splits
     }
@@ -115,10 +115,11 @@ def _split_of(name: str, named: dict[str, str]) -> str | None:
     return None
 
 
-def _inside(files: list[CorpusFile]) -> list[CorpusFile]:
-    """The files with their paths inside of the folder that holds them all."""
-    folders = os.path.commonprefix([file.name.split("/")[:-1] for file in files])
-    return [replace(file, name=file.name.split("/", len(folders))[-1]) for file in files]
+def _inside(files: list[CorpusFile], format: str) -> list[CorpusFile]:
+    """The files with their paths inside of the folder that holds all texts."""
+    texts = [file for file in files if file.name.lower().endswith(FORMATS[format].suffixes)]
+    folder = "".join(f"{part}/" for part in os.path.commonprefix([file.name.split("/")[:-1] for file in texts]))
+    return [replace(file, name=file.name.removeprefix(folder)) for file in files]
 
 
 def known_format(path: str | Path, format: str | None) -> str:
@@ -133,7 +134,7 @@ def guess_format(path: str | Path) -> str:
     """The format that the names of the files, or the root of an XML file, speak for; InputError when none does."""
     files = corpus_files(path, tuple(TELLING))
     for suffix, format in TELLING.items():
-        telling = [file for file in files if re.search(rf"{re.escape(suffix)}(\.gz)?$", file.name.lower())]
+        telling = [file for file in files if file.name.lower().endswith(suffix)]
         if telling and (format := format or _guess_xml(telling[0])):
             return format
     raise InputError(f"{path}: found nothing that tells its format; name it, one of: {', '.join(FORMATS)}.")

@@ -24,18 +24,20 @@ def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Documen
     Raises InputError for a note without an .ann, an .ann without a note, bytes that are not UTF-8, and a `T` line
     that is malformed or points outside of its text.
     """
-    annotations = {file.name.removesuffix(".ann"): file for file in files if file.name.endswith(".ann")}
-    notes = {file.name.removesuffix(".txt"): file for file in files if file.name.endswith(".txt")}
+    notes, annotations = {}, {}
+    for file in files:
+        id, suffix = os.path.splitext(file.name)
+        (annotations if suffix.lower() == ".ann" else notes)[id] = file
     if reading.annotated and (orphans := annotations.keys() - notes.keys()):
-        orphan = annotations[min(orphans)]
-        note = orphan.name.removesuffix(".ann").rpartition("/")[2]
-        raise InputError(f"{orphan.where}: found annotations without {note}.txt beside them; add the note's text.")
+        orphan = min(orphans)
+        where, name = annotations[orphan].where, os.path.basename(orphan)
+        raise InputError(f"{where}: found annotations without {name}.txt beside them; add the note's text.")
     for id, note in notes.items():
         document = Document(id, note.text())
         if reading.annotated:
             if id not in annotations:
                 raise InputError(
-                    f"{note.where.removesuffix('.txt')}.ann: found no such file for the note; add an empty one if the "
+                    f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
                     "note has no mentions, or read without annotations (annotated=False)."
                 )
             _read_annotations(annotations[id], document, reading)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from train.corpora.source import CorpusFile
@@ -29,14 +29,16 @@ def read_concepts(files: Sequence[CorpusFile], reading: Reading, key: str) -> It
     Raises InputError for a note without concepts' file and the other way round, two of the same name that nothing
     tells apart, and a malformed line.
     """
-    is_concepts = (".con", ".extent")
-    texts = [file for file in files if not file.name.endswith(is_concepts)]
-    texts = list({file.stem: file for file in sorted(texts, key=lambda file: file.name.endswith(".txt"))}.values())
-    concepts = [file for file in files if file.name.endswith(is_concepts)] if reading.annotated else []
-    of_text = _pairs(texts, concepts) if reading.annotated else {}
-    for file in texts:
+    texts, concepts = {}, []
+    for file in files:
+        if file.name.lower().endswith((".con", ".extent")):
+            concepts.append(file)
+        elif file.stem not in texts or file.name.lower().endswith(".txt"):
+            texts[file.stem] = file
+    of_text = _pairs(texts.values(), concepts) if reading.annotated else {}
+    for file in texts.values():
         text = file.text()
-        if file.name.endswith(".xml"):
+        if file.name.lower().endswith(".xml"):
             body = parse_xml(file).find("TEXT")
             if body is None:
                 raise InputError(f"{file.where}: found no <TEXT>, expected a note.")
@@ -47,7 +49,7 @@ def read_concepts(files: Sequence[CorpusFile], reading: Reading, key: str) -> It
         yield document
 
 
-def _pairs(texts: Sequence[CorpusFile], concepts: Sequence[CorpusFile]) -> dict[str, CorpusFile]:
+def _pairs(texts: Iterable[CorpusFile], concepts: Sequence[CorpusFile]) -> dict[str, CorpusFile]:
     """By the name of the last part; of several the one with most folders in common."""
     by_name: dict[str, list[CorpusFile]] = {}
     for file in concepts:

@@ -212,8 +212,7 @@ def _lines(document: Document) -> tuple[list[Problem], list[str]]:
     id = document.id
     is_plain = id and id.isprintable() and id == id.strip() and not id.startswith('"')
     lines = [f"# newdoc id = {id if is_plain else json.dumps(id)}"]
-    begins = sentence_boundaries(document) if text else []
-    for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+    for begin, end in pairwise([*sentence_boundaries(document), len(text)] if text else ()):
         lines.append(f"# text = {json.dumps(text[begin:end], ensure_ascii=False)}")
         first, stop = (bisect_left(pieces, (place,)) for place in (begin, end))
         lines += [

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from datasets import ClassLabel, Dataset, Features, List, load_dataset, load_from_disk
+from datasets import ClassLabel, Dataset, Features, List, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetNotFoundError
+from datasets.table import InMemoryTable
+from pyarrow import parquet
 
 from train.corpora.conll import TAG, detokenized, spans_from_tags
 from train.documents import Document, Reading, from_rows, in_order
@@ -40,7 +42,7 @@ def load_splits(path: str) -> dict[str, Dataset]:
             if not folder.is_dir():  # a split's name
                 return {folder.name: load_splits(str(folder.parent))[folder.name]}
             saved = any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
-            found = load_from_disk(path) if saved else load_dataset(path)
+            found = load_from_disk(path) if saved else _parquet(folder)
         else:
             match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
             if not match:
@@ -54,6 +56,17 @@ def load_splits(path: str) -> dict[str, Dataset]:
             raise
         raise InputError(f"{path}: found no dataset or split that loads ({error}); check the name.") from None
     return {"all": found} if isinstance(found, Dataset) else dict(found)
+
+
+def _parquet(folder: Path) -> dict[str, Dataset]:
+    """Not by `load_dataset`: its cache knows a local file by its time alone."""
+    parts: dict[str, list[Dataset]] = {}
+    for file in sorted(folder.rglob("*.parquet")):
+        split = re.match(r"[^-._]*", file.name)[0]
+        parts.setdefault(split, []).append(Dataset(InMemoryTable(parquet.read_table(file))))
+    if not parts:
+        raise InputError(f"{folder}: found no Parquet files and nothing that `save_to_disk` wrote.")
+    return {name: concatenate_datasets(rows) for name, rows in parts.items()}
 
 
 def read_rows(rows: Dataset, reading: Reading, where: str = "row") -> Iterator[Document]:

@@ -1,5 +1,6 @@
 """Inline XML: many <RECORD ID="…"><TEXT> in a file, mentions as <PHI TYPE="…"> in the text (i2b2 2006)."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from train.corpora.source import CorpusFile
@@ -9,13 +10,17 @@ from train.documents import Document, Problem, Reading, in_order
 from train.errors import InputError
 
 
+# `<PHI …>25th of July<PHI …>`, and another mention follows: the second tag stands for the end of the first.
+UNCLOSED = re.compile("(<PHI [^<>]*>[^<]*)<PHI [^<>]*>(?=[^<]*<PHI )")
+
+
 def read_inline_xml(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
     """The records of XML files; a document's id is the record's ID, after the file's path where there are several.
 
     Raises InputError for what is no XML, a record without ID or <TEXT>, an ID seen before, and a mention without TYPE.
     """
     for file in files:
-        root, seen = parse_xml(file, "ROOT|RECORD|TEXT|PHI"), set()
+        root, seen = parse_xml(file, "ROOT|RECORD|TEXT|PHI", lambda text: UNCLOSED.sub(r"\1</PHI>", text)), set()
         for record in root.iter("RECORD"):
             id, body = shown(record.get("ID")), record.find("TEXT")
             if not id or body is None:

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,7 @@ from train.errors import InputError
 LARGEST = 2**28  # bytes that one file, or one line of a compressed file, may unpack to
 LARGEST_RATIO = 200  # of an archive's files to the archive; text compresses three- to twentyfold
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
-SUFFIXES = re.compile(r"(?<=[^/])(\.(txt|ann|xml|con|extent|conll|tsv|bio|iob2?|jsonl|gz))+$", re.IGNORECASE)
+SUFFIXES = re.compile(r"(?<=[^/])(\.(txt|ann|xml|con|extent|conll|tsv|bio|iob2?|jsonl))+$", re.IGNORECASE)
 FAULTS = (  # what damaged files and archives raise
     *(OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError),
     *(ValueError, OverflowError),
@@ -29,10 +29,8 @@ FAULTS = (  # what damaged files and archives raise
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of a corpus: its path inside of the corpus, with slashes, and where it lies, for messages.
-
-    A name that ends in .gz is that of a compressed file, which is read unpacked.
-    """
+    """A file of a corpus: its path inside of the corpus, with slashes and without .gz, since it is read unpacked, and
+    where it lies, for messages."""
 
     name: str
     where: str
@@ -44,7 +42,7 @@ class CorpusFile:
         return SUFFIXES.sub("", self.name)
 
     def read(self) -> bytes:
-        with readable(self.where), self._stream() as stream:
+        with readable(self.where), self.opened() as stream:
             grows = not isinstance(stream, io.BufferedReader)  # a plain file on disk is as large as it is
             data = stream.read(LARGEST + 1 if grows else -1)
             if grows and len(data) > LARGEST:
@@ -58,15 +56,11 @@ class CorpusFile:
         return decode_utf8(self.read(), self.where)
 
     def lines(self) -> Iterator[bytes]:
-        with readable(self.where), self._stream() as stream:
+        with readable(self.where), self.opened() as stream:
             while line := stream.readline(LARGEST + 1):
                 if len(line) > LARGEST:
                     raise InputError(f"{self.where}: found a line of more than {LARGEST >> 20} MiB; divide it.")
                 yield line
-
-    def _stream(self) -> IO[bytes]:
-        stream = self.opened()
-        return gzip.GzipFile(fileobj=stream) if self.name.endswith(".gz") else stream
 
 
 @contextmanager
@@ -83,7 +77,7 @@ def readable(where: str) -> Iterator[None]:
 
 
 def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = ()) -> list[CorpusFile]:
-    """The files at `path` with one of these suffixes (or that and .gz), in the order of their paths.
+    """The files at `path` with one of these suffixes (and maybe .gz after it), in the order of their paths.
 
     `path` is a folder, an archive, a folder or file inside of an archive (`corpus.zip/train`), or a file, with which
     come those beside it that have its name and one of the suffixes `companions`. Of a folder that holds none but
@@ -92,8 +86,7 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
     Raises InputError for a path that is not there, and for an archive that is damaged, leads out of itself, or
     unpacks to more than any text would.
     """
-    path = Path(path)
-    wanted = tuple(suffix + end for suffix in (*suffixes, *companions) for end in ("", ".gz"))
+    path, wanted = Path(path), (*suffixes, *companions)
     if path.is_dir():
         files = list(_folder(path))
         found = [file for file in files if file.name.lower().endswith(wanted)]
@@ -112,7 +105,13 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
 
 
 def _on_disk(name: str, path: str | Path) -> CorpusFile:
-    return CorpusFile(name, str(path), lambda: open(path, "rb"))
+    return _file(name, str(path), lambda: open(path, "rb"))
+
+
+def _file(name: str, where: str, opened: Callable[[], IO[bytes]]) -> CorpusFile:
+    if name.endswith(".gz") and not name.endswith(ARCHIVES):
+        return CorpusFile(name.removesuffix(".gz"), where, lambda: gzip.GzipFile(fileobj=opened()))
+    return CorpusFile(name, where, opened)
 
 
 def _folder(root: Path) -> Iterator[CorpusFile]:
@@ -133,7 +132,7 @@ def _inside_of_archive(path: Path, wanted: tuple[str, ...]) -> list[CorpusFile]:
             if not files:
                 raise InputError(f"{archive}: found nothing called {inside!r} in it; check the path.")
             cut = len(inside) + 1 if any(file.name != inside for file in files) else inside.rfind("/") + 1
-            files = [CorpusFile(file.name[cut:], file.where, file.opened) for file in files]
+            files = [replace(file, name=file.name[cut:]) for file in files]
             return [file for file in files if len(files) == 1 or file.name.lower().endswith(wanted)]
     raise InputError(f"{path}: found no such file or folder; check the path.")
 
@@ -148,7 +147,7 @@ def _archive(path: Path, prefix: str = "") -> Iterator[CorpusFile]:
                 raise InputError(f"{path}: found the member {name!r}, which leads out of the archive; do not use it.")
             parts = [part for part in parts if part not in ("", ".")]
             if not any(part.startswith(".") for part in parts):
-                yield CorpusFile(prefix + "/".join(parts), f"{path}/{name}", opened)
+                yield _file(prefix + "/".join(parts), f"{path}/{name}", opened)
 
 
 def _zip_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:

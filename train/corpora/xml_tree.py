@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Callable
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -12,41 +13,56 @@ from train.errors import InputError
 
 
 # Characters that XML has no place for, or normalizes, are carried through the parser as others, one for one.
-CARRIED = {code: 0x10F000 + code for code in (*range(0x9), 0xB, 0xC, *range(0xD, 0x20), 0xFFFE, 0xFFFF)}
-SHOWN = {carried: code for code, carried in CARRIED.items()}
+CARRIED = {code: 0x10F000 + code for code in (*range(0x9), 0xB, 0xC, *range(0xE, 0x20), 0xFFFE, 0xFFFF)}
+CARRIED_RETURN = "\U0010f00d"
+SHOWN = {carried: code for code, carried in CARRIED.items()} | {ord(CARRIED_RETURN): "\r"}
 ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]+)["']""")
 STRAY_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 ATTRIBUTES = r"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*"""
 
 
-def parse_xml(file: CorpusFile, tags: str = r"[A-Za-z_][\w:.-]*") -> Element:
+def parse_xml(file: CorpusFile, tags: str = r"[A-Za-z_][\w:.-]*", mend: Callable[[str], str] = str) -> Element:
     """The root element; use `shown` on its texts and attributes.
 
-    What is not well-formed is read once more with each & and < escaped that begins no entity and no tag; `tags` is a
-    regular expression for the names of tags.
+    What is not well-formed is read once more with each & and < escaped that begins no entity and no tag, and mended.
+    Carriage returns stay in a <TEXT>, where offsets may count them.
+
+    Args:
+        tags: regular expression for the names of tags.
+        mend: what else makes such a file well-formed.
 
     Raises InputError with line and column for what is no XML even so, and for entity declarations.
     """
-    data = file.read()
-    declared = ENCODING.match(data.removeprefix(codecs.BOM_UTF8))
-    encoding = declared[1].decode("ascii") if declared else "utf-8"
-    try:
-        encoding = codecs.lookup(encoding).name
-        text = data.decode("utf-8-sig" if encoding in ("utf-8", "ascii") else encoding)
-    except (LookupError, UnicodeError) as error:
-        raise InputError(f"{file.where}: found what is no {encoding} ({error}); convert the file to UTF-8.") from None
-    text = text.translate(CARRIED)
+    text = _decoded(file).translate(CARRIED)
+    before, *texts = text.split("<TEXT>")
+    for index, part in enumerate(texts):
+        inside, end, after = part.partition("</TEXT>")
+        texts[index] = inside.replace("\r", CARRIED_RETURN) + end + after
+    text = "<TEXT>".join([before, *texts])
     try:
         return _parse(text, file)
     except ParseError as error:
         fault = error
     try:
-        return _parse(escape_strays(text, tags), file)
+        return _parse(mend(escape_strays(text, tags)), file)
     except ParseError:
-        line, column = fault.position
+        (line, column), (reason, *_) = fault.position, str(fault.msg).split(":")
         raise InputError(
-            f"{file.where}:{line}: found what is no well-formed XML at column {column + 1} ({fault.msg}); mend it."
+            f"{file.where}:{line}: found what is no well-formed XML at column {column + 1} ({reason}); mend it."
         ) from None
+
+
+def _decoded(file: CorpusFile) -> str:
+    data = file.read()
+    declared = ENCODING.match(data.removeprefix(codecs.BOM_UTF8))
+    encoding = declared[1].decode("ascii") if declared else "utf-8"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        encoding = codecs.lookup(encoding).name
+        return data.decode("utf-8-sig" if encoding in ("utf-8", "ascii") else encoding)
+    except (LookupError, UnicodeError) as error:
+        raise InputError(f"{file.where}: found what is no {encoding} ({error}); convert the file to UTF-8.") from None
 
 
 def shown(text: str | None) -> str:
