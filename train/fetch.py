@@ -74,7 +74,8 @@ def _download(url: str, target: Path, expected: dict) -> None:
                 displayed_filename=target.name,
             )
     except Exception as error:
-        raise InputError(f"{url}: cannot download it ({error}); the same command goes on where it stopped.") from None
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{url}: cannot download it ({reason}); the same command goes on where it stopped.") from None
     if (found := _md5(partial)) != expected["md5"]:
         partial.unlink()
         raise InputError(f"{url}: found the MD5 {found}, expected {expected['md5']}; it was removed, fetch it again.")

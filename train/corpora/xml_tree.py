@@ -3,10 +3,10 @@
 import codecs
 import re
 from collections.abc import Callable
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from train.corpora.source import CorpusFile
 from train.errors import InputError
@@ -16,6 +16,7 @@ from train.errors import InputError
 CARRIED = {code: 0x10F000 + code for code in (*range(0x9), 0xB, 0xC, *range(0xE, 0x20), 0xFFFE, 0xFFFF)}
 CARRIED_RETURN = "\U0010f00d"
 SHOWN = {carried: code for code, carried in CARRIED.items()} | {ord(CARRIED_RETURN): "\r"}
+DEEPEST = 100  # tags within each other; a file may nest millions to fill the memory
 ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]+)["']""")
 STRAY_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 ATTRIBUTES = r"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*"""
@@ -72,11 +73,31 @@ def shown(text: str | None) -> str:
 
 def _parse(text: str, file: CorpusFile) -> Element:
     try:
-        return fromstring(text)
+        parser = DefusedXMLParser(target=_ShallowBuilder(file))
+        parser.feed(text)
+        return parser.close()
     except DefusedXmlException as error:
         raise InputError(f"{file.where}: found a declaration of entities ({error}), which may be an attack.") from None
+    except InputError:
+        raise
     except ValueError as error:  # such as a null character
         raise InputError(f"{file.where}: found what is no XML ({error}); mend the file.") from None
+
+
+class _ShallowBuilder(TreeBuilder):
+    def __init__(self, file: CorpusFile):
+        super().__init__()
+        self.file, self.depth = file, 0
+
+    def start(self, tag, attributes):
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise InputError(f"{self.file.where}: found more than {DEEPEST} tags within each other, which is no note.")
+        return super().start(tag, attributes)
+
+    def end(self, tag):
+        self.depth -= 1
+        return super().end(tag)
 
 
 def escape_strays(text: str, tags: str) -> str:
