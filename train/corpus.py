@@ -191,7 +191,8 @@ def _tasks(args) -> None:
 
 
 def _options(args) -> dict:
-    return {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
+    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
+    return chosen | {"annotated": not args.unannotated}
 
 
 def main(argv: list[str]) -> None:
@@ -207,6 +208,7 @@ def main(argv: list[str]) -> None:
     reading.add_argument(
         "--label-column", type=int, default=-1, metavar="N", help="of column files (default: -1, the last)"
     )
+    reading.add_argument("--unannotated", action="store_true", help="read the texts alone")
     reading.add_argument("--verbose", action="store_true", help="list every mention that is not exact, by document")
 
     stats = verbs.add_parser(

@@ -10,6 +10,7 @@ from datasets.table import InMemoryTable
 from pyarrow import parquet
 
 from train.corpora.conll import TAG, detokenized, spans_from_tags
+from train.corpora.source import FAULTS, readable
 from train.documents import Document, Reading, from_rows, in_order
 from train.errors import InputError
 
@@ -51,7 +52,7 @@ def load_splits(path: str) -> dict[str, Dataset]:
             config, split = (first, second) if second else (None, first)
             found = load_dataset(name, config, revision=revision)
             found = {split: found[split]} if split else found
-    except (OSError, KeyError, ValueError, DatasetNotFoundError) as error:
+    except (*FAULTS, KeyError, DatasetNotFoundError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: found no dataset or split that loads ({error}); check the name.") from None
@@ -71,6 +72,11 @@ def _parquet(folder: Path) -> dict[str, Dataset]:
 
 def read_rows(rows: Dataset, reading: Reading, where: str = "row") -> Iterator[Document]:
     """The documents in the rows of a dataset; raises InputError as `read_dataset` does."""
+    with readable(where):
+        yield from _read_rows(rows, reading, where)
+
+
+def _read_rows(rows: Dataset, reading: Reading, where: str) -> Iterator[Document]:
     columns = set(rows.features)
     if {"tokens", "ner_tags"} <= columns or ("tokens" in columns and not reading.annotated):
         yield from _from_tokens(rows, reading, where)

@@ -13,9 +13,9 @@ from train.errors import InputError
 
 
 # Characters that XML has no place for, or normalizes, are carried through the parser as others, one for one.
-CARRIED = {code: 0x10F000 + code for code in (*range(0x9), 0xB, 0xC, *range(0xE, 0x20), 0xFFFE, 0xFFFF)}
-CARRIED_RETURN = "\U0010f00d"
-SHOWN = {carried: code for code, carried in CARRIED.items()} | {ord(CARRIED_RETURN): "\r"}
+NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+CARRIED = {chr(code): chr(0x10F000 + code % 0x100) for code in (*range(0x20), 0xFFFE, 0xFFFF)}
+SHOWN = {carried: character for character, carried in CARRIED.items()}
 DEEPEST = 100  # tags within each other; a file may nest millions to fill the memory
 ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]+)["']""")
 STRAY_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -34,11 +34,11 @@ def parse_xml(file: CorpusFile, tags: str = r"[A-Za-z_][\w:.-]*", mend: Callable
 
     Raises InputError with line and column for what is no XML even so, and for entity declarations.
     """
-    text = _decoded(file).translate(CARRIED)
+    text = NO_XML.sub(lambda match: CARRIED[match[0]], _decoded(file))
     before, *texts = text.split("<TEXT>")
     for index, part in enumerate(texts):
         inside, end, after = part.partition("</TEXT>")
-        texts[index] = inside.replace("\r", CARRIED_RETURN) + end + after
+        texts[index] = inside.replace("\r", CARRIED["\r"]) + end + after
     text = "<TEXT>".join([before, *texts])
     try:
         return _parse(text, file)
@@ -68,7 +68,7 @@ def _decoded(file: CorpusFile) -> str:
 
 def shown(text: str | None) -> str:
     """The text as it stands in the file, carriage returns and control characters too."""
-    return (text or "").translate(SHOWN)
+    return re.sub("[\U0010f000-\U0010f0ff]", lambda match: SHOWN.get(match[0], match[0]), text or "")
 
 
 def _parse(text: str, file: CorpusFile) -> Element:
