@@ -1,12 +1,16 @@
 """Fixtures of all rooms: small tokenizers, a tiny encoder, and where real corpora and models lie, if they do."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+from tests.hub.server import WRITER, Hub
 
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -24,6 +28,32 @@ NOTES = [
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)  # two busy cores can slow small operations a thousandfold
+
+
+@pytest.fixture
+def hub():
+    """A loopback Hub."""
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def client(hub, tmp_path):
+    """Runs Python or the `clinx` command in a fresh process with a fresh cache, against the loopback Hub."""
+
+    def run(*arguments, token: str | None = WRITER, home: str = "home", **environment) -> subprocess.CompletedProcess:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+            **{"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / home), "HF_HUB_DISABLE_XET": "1"},
+            **{"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+            **({"HF_TOKEN": token} if token else {}),
+            **environment,
+        }
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return run
 
 
 @pytest.fixture(scope="session")

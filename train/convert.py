@@ -86,8 +86,9 @@ def _push(folder: Path, repo_id: str, public: bool) -> None:
     try:
         push_folder(folder, repo_id, "dataset", private=not public, message="Corpus converted by clinx")
     except (OSError, ValueError) as error:  # also those of huggingface_hub: no login, no rights, a wrong name
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{repo_id}: cannot push there ({error}); see `hf auth login`. Nothing was written, neither there nor here."
+            f"{repo_id}: cannot push there ({reason}); see `hf auth login`. Nothing was written, neither there nor here."
         ) from None
 
 
