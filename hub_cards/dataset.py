@@ -56,6 +56,7 @@ def save_dataset_card(
         template_path=str(TEMPLATE),
         name=name,
         splits=splits,
+        first=next(iter(splits)),
         labels=labels,
         problems=problems,
         example=json.dumps(example, ensure_ascii=False),

@@ -5,19 +5,25 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 
-def push_folder(folder: str | Path, repo_id: str, repo_type: str, *, private: bool = True, message: str) -> str:
-    """Makes the repo, if it is not there, and its files those of the folder, in one commit whose address is returned.
+def push_folder(
+    folder: str | Path, repo_id: str, repo_type: str, *, private: bool = True, message: str, replaces: str
+) -> str:
+    """Pushes the files of the folder in one commit, whose address is returned; the repo is made if it is not there.
 
     Args:
         repo_type: "model", "dataset" or "space".
-        private: of a repo that is made; one that is there stays as it is.
+        private: with True a repo that is there must be private too.
+        replaces: files of the repo whose path begins so are deleted unless the folder has them.
 
-    Raises whatever huggingface_hub does.
+    Raises ValueError for a repo that is public unlike `private`, and whatever huggingface_hub does.
     """
     api, folder = HfApi(), Path(folder)
     repo_id = api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True).repo_id
+    info = api.repo_info(repo_id, repo_type=repo_type)
+    if private and not info.private:
+        raise ValueError(f"{repo_id} is public: say --public, or choose another name")
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    old = set(api.list_repo_files(repo_id, repo_type=repo_type)) - files.keys() - {".gitattributes"}
+    old = {file.rfilename for file in info.siblings} - files.keys()
     operations = [CommitOperationAdd(name, path) for name, path in files.items()]
-    operations += [CommitOperationDelete(name) for name in sorted(old)]
+    operations += [CommitOperationDelete(name) for name in sorted(old) if name.startswith(replaces)]
     return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type).commit_url

@@ -1,7 +1,8 @@
 """An annotated corpus in another form: a dataset as the Hub has it, JSON Lines, BRAT or columns."""
 
-import shutil
+from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from datasets import ClassLabel, Features, List, Value
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from .corpora.brat import write_brat
 from .corpora.conll import write_conll
 from .corpora.jsonl import write_jsonl
 from .corpora.tasks import Task
-from .documents import FEATURES, Document, Problem, problem_counts, to_dataset
+from .documents import FEATURES, Document, Problem, to_dataset, without_surrogates
 from .errors import InputError
 from .splits import cut, sentence_boundaries
 from .synthetic import synthetic_notes
@@ -50,7 +51,7 @@ def convert(
     """
     if push and to != "dataset":
         raise InputError(f"found --push with --to {to}, expected --to dataset, the form that the Hub reads.")
-    folder = Path(out)
+    folder = Path(out).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
     splits = {
@@ -58,70 +59,72 @@ def convert(
         for name, part in read_splits(path, format, task, **options).items()
     }
     problems = [problem for documents in splits.values() for document in documents for problem in document.problems]
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        if to == "dataset":
-            _write_dataset(splits, partial, push.rpartition("/")[2] if push else Path(path).name, task, push)
-        for name, documents in splits.items():
-            if to == "jsonl":
-                write_jsonl(documents, partial / f"{name}.jsonl")
-            elif to == "conll":
-                problems += write_conll(documents, partial / f"{name}.conll")
-            elif to == "brat":
-                for document in documents:
-                    write_brat(document, partial / name)
-        if push:
-            _push(partial, push, public)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name[:100]}.", dir=folder.parent) as partial:
+            new = Path(partial, "new")
+            new.mkdir()
+            if to == "dataset":
+                _write_dataset(splits, new, push.rpartition("/")[2] if push else Path(path).name, task, push, problems)
+            for name, documents in splits.items():
+                if to == "jsonl":
+                    write_jsonl(documents, new / f"{name}.jsonl")
+                elif to == "conll":
+                    problems += write_conll(documents, new / f"{name}.conll")
+                elif to == "brat":
+                    for document in documents:
+                        write_brat(document, new / name)
+            if push:
+                _push(new, push, public)
+            if folder.exists():
+                folder.rmdir()
+            new.rename(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}).") from None
     return {name: len(documents) for name, documents in splits.items()}, problems
 
 
 def _push(folder: Path, repo_id: str, public: bool) -> None:
     try:
-        push_folder(folder, repo_id, "dataset", private=not public, message="Corpus converted by clinx")
-    except (OSError, ValueError) as error:  # also those of huggingface_hub: no login, no rights, a wrong name
+        push_folder(
+            folder, repo_id, "dataset", private=not public, message="Corpus converted by clinx", replaces="data/"
+        )
+    except Exception as error:  # of huggingface_hub and its HTTP library: no login, no rights, a wrong name, no network
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{repo_id}: cannot push there ({reason}); see `hf auth login`. Nothing was written, neither there nor here."
-        ) from None
+        raise InputError(f"{repo_id}: cannot push there ({reason}); see `hf auth login`. No commit was made.") from None
 
 
 def _write_dataset(
-    splits: dict[str, list[Document]], folder: Path, name: str, task: Task | None, repo_id: str | None
+    splits: dict[str, list[Document]],
+    folder: Path,
+    name: str,
+    task: Task | None,
+    repo_id: str | None,
+    problems: list[Problem],
 ) -> None:
-    labels = sorted({e.label for documents in splits.values() for document in documents for e in document.entities})
-    counts = {}
-    for split, documents in splits.items():
-        entity = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=labels)}
-        rows = to_dataset(documents, Features({**FEATURES, "entities": List(entity)}) if labels else FEATURES)
-        (folder / "data").mkdir(exist_ok=True)
-        rows.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
-        counts[split] = {
-            "documents": len(documents),
-            "characters": sum(len(document.text) for document in documents),
-            "entities": sum(len(document.entities) for document in documents),
-        }
+    documents = [document for part in splits.values() for document in part]
+    labels = Counter(without_surrogates(entity.label) for document in documents for entity in document.entities)
+    entity = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=sorted(labels))}
+    features = Features({**FEATURES, "entities": List(entity)}) if labels else FEATURES
+    (folder / "data").mkdir()
+    for split, part in splits.items():
+        to_dataset(part, features).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
     (note,) = synthetic_notes(1)
-    example = cut(note, 0, sentence_boundaries(note)[4])
+    about = {key: getattr(task, key) for key in ("language", "licence", "homepage", "citation")} if task else {}
     save_dataset_card(
         folder,
         name=task.title if task else name,
-        language=task.language if task else None,
-        licence=task.licence if task else None,
-        homepage=task.homepage if task else None,
-        citation=task.citation if task else None,
-        labels={
-            label: sum(e.label == label for documents in splits.values() for d in documents for e in d.entities)
-            for label in labels
+        labels=dict(labels.most_common()),
+        splits={
+            split: {
+                "documents": len(part),
+                "characters": sum(len(document.text) for document in part),
+                "entities": sum(len(document.entities) for document in part),
+            }
+            for split, part in splits.items()
         },
-        splits=counts,
-        problems=dict(problem_counts(document for documents in splits.values() for document in documents)),
-        example=to_dataset([example])[0],
+        problems=dict(Counter(problem.kind for problem in problems)),
+        example=to_dataset([cut(note, 0, sentence_boundaries(note)[4])])[0],
         repo_id=repo_id,
+        **about,
     )

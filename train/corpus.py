@@ -124,13 +124,11 @@ def _stats(args) -> None:
         raise InputError("found no PATH; name a corpus, or a task whose corpus was fetched.")
     if task and not args.path and not task.home.is_dir():
         raise InputError(f"{task.home}: found no such folder; run `clinx corpus fetch {task.name}`, or name a PATH.")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 10_000
+    console = _console()
     if args.markdown:
         print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     for path in paths:
-        options = {**_options(args), "outside": "drop"}
+        options = {**_options(args), "outside": args.outside or "drop"}
         if task:
             splits = read_splits(path, args.format, task, **options)
         else:
@@ -142,7 +140,11 @@ def _stats(args) -> None:
             problems += found
         findings = check_task(task, columns) if task else []
         if args.json:
-            print(json.dumps({**columns, "findings": findings} if task else columns["all"], ensure_ascii=False))
+            print(
+                json.dumps(
+                    {**columns, "findings": findings} if task else columns["all"],
+                )
+            )
         elif args.markdown:
             for name, stats in columns.items():
                 print(_markdown_row(f"{path} ({name})" if task else path, stats))
@@ -184,15 +186,19 @@ def _tasks(args) -> None:
     for task in TASKS.values():
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)
         table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.licence)
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console()
     if not console.is_terminal:
-        console.width = 10_000
-    console.print(table)
+        console.width = 10_000  # a pipe has no width: nothing is to be cut or wrapped
+    return console
 
 
 def _options(args) -> dict:
     chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
-    return chosen | {"annotated": not args.unannotated}
+    return chosen | {"annotated": not args.unannotated, "outside": args.outside or "refuse"}
 
 
 def main(argv: list[str]) -> None:
@@ -203,6 +209,9 @@ def main(argv: list[str]) -> None:
     reading.add_argument("--task", choices=TASKS, help="one of the ten tasks: which files, and what is expected there")
     reading.add_argument(
         "--discontinuous", choices=("hull", "drop"), default="hull", help="mentions in parts (default: their hull)"
+    )
+    reading.add_argument(
+        "--outside", choices=("refuse", "drop"), help="mentions outside of their text (default: stats drops, and tells)"
     )
     reading.add_argument("--token-column", type=int, default=0, metavar="N", help="of column files (default: 0)")
     reading.add_argument(
@@ -239,4 +248,7 @@ def main(argv: list[str]) -> None:
 
     verbs.add_parser("tasks", help="list the ten tasks").set_defaults(run=_tasks)
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):  # a label or an id may hold what no UTF-8 does
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     args.run(args)

@@ -1,6 +1,5 @@
 """Document and Entity: the only form in which annotated text travels, its rows in Arrow, and its one validation."""
 
-import math
 import os
 import re
 from collections import Counter
@@ -86,10 +85,16 @@ class Reading:
             if (found := getattr(self, name)) not in values:
                 raise InputError(f"found {name}={found!r}, expected {values[0]!r} or {values[1]!r}.")
 
-    def add(self, document: Document, spans: Sequence[tuple], label: str, where: str, *extra) -> Entity | None:
+    def add(
+        self, document: Document, spans: Sequence[tuple], label: str, where: str, *extra, quoted: str | None = None
+    ) -> None:
         """Adds a mention to the document: one span of characters, or several if it is discontinuous.
 
-        `extra` are its score and agreement. Returns None if it was left out; raises InputError as `checked_entity`.
+        Args:
+            extra: its score and agreement.
+            quoted: what the annotation says that the mention's text is; white space and its kind do not count.
+
+        Raises InputError as `checked_entity` does.
         """
         try:
             parts = [checked_entity(*span, label, document.text, where, *extra) for span in spans]
@@ -97,24 +102,35 @@ class Reading:
             if self.outside == "refuse":
                 raise
             document.problems.append(Problem("outside the text", str(error)))
-            return None
+            return
         entity = parts[0]
         if len(parts) > 1:
             parts.sort()
             entity = Entity(parts[0].start, max(part.end for part in parts), label, *extra)
             if any(document.text[left.end : right.start].strip() for left, right in pairwise(parts)):
                 shown = document.text[entity.start : entity.end]
-                document.problems.append(Problem("discontinuous", f"{where}: {label} in {_brief(shown)}"))
+                document.problems.append(Problem("discontinuous", f"{where}: {label} in {brief(shown)}"))
                 if self.discontinuous == "drop":
-                    return None
+                    return
         document.entities.append(entity)
-        return entity
+        if quoted is not None and not reads(document.text, [(part.start, part.end) for part in parts], quoted):
+            found = document.text[entity.start : entity.end]
+            document.problems.append(Problem("text differs", f"{where}: {brief(quoted)}, in the text {brief(found)}"))
+
+
+def reads(text: str, spans: Iterable[tuple[int, int]], quoted: str) -> bool:
+    """Whether the text at the spans is what an annotation quotes, but for white space."""
+    spans = list(spans)
+    if sum(end - start for start, end in spans) > 4 * len(quoted) + 100:  # and so takes no longer than the annotation
+        return False
+    found = " ".join([text[start:end] for start, end in spans])
+    return found == quoted or found.split() == quoted.split()
 
 
 def mention_shown(document: Document, entity: Entity) -> str:
     """A mention as lists of problems show it."""
     text = document.text[entity.start : entity.end]
-    return f"{document.id}: {entity.label} {entity.start}–{entity.end} {_brief(text)}"
+    return f"{document.id}: {entity.label} {entity.start}–{entity.end} {brief(text)}"
 
 
 def problem_counts(documents: Iterable[Document]) -> Counter:
@@ -140,31 +156,28 @@ def to_dataset(documents: Iterable[Document], features: Features = FEATURES) -> 
 def from_rows(rows: Iterable[tuple[str, str, Mapping]], reading: Reading) -> Iterator[Document]:
     """Validated documents from triples (where the row lies, the id it gets if it has none, the row).
 
-    Raises InputError, naming the place, for a row of another form, a mention outside of its text, an id seen before.
+    Raises InputError, naming the place, for a row of another form, a mention outside of its text.
     """
-    seen: dict[str, str] = {}
     for where, default_id, row in rows:
         if not isinstance(row, Mapping):
-            raise InputError(f'{where}: found {_brief(row)}, expected an object with "id", "text" and "entities".')
+            raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
         id = default_id if row.get("id") is None else row["id"]
         text = row.get("text")
         if not isinstance(id, str):
-            raise InputError(f"{where}: found the id {_brief(id)}, expected a string; put it in quotes.")
-        if id in seen:
-            raise InputError(f"{where}: found the id {id!r} again, after {seen[id]}; give each document its own id.")
+            raise InputError(f"{where}: found the id {brief(id)}, expected a string; put it in quotes.")
         if not isinstance(text, str):
-            raise InputError(f'{where}: found {_brief(text)} as the "text" of document {id!r}, expected a string.')
-        seen[id] = where
+            raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
         entities = row.get("entities") if reading.annotated else []
         if not isinstance(entities, list):
             raise InputError(
-                f'{where}: found {_brief(entities)} as the "entities" of document {id!r}, expected a list of '
-                '{"start", "end", "label"}; give an empty list where there are none, or read with annotated=False.'
+                f'{where}: found {brief(entities)} as the "entities" of document {id!r}, expected a list of '
+                '{"start", "end", "label"}; give an empty list where there are none, or read the texts alone '
+                "(annotated=False, --unannotated)."
             )
         document = Document(id, text)
         for found in entities:
             if not isinstance(found, Mapping):
-                raise InputError(f'{where}: found {_brief(found)} in "entities", expected {{"start", "end", "label"}}.')
+                raise InputError(f'{where}: found {brief(found)} in "entities", expected {{"start", "end", "label"}}.')
             span, extra = (found.get("start"), found.get("end")), (found.get("score"), found.get("agreement"))
             reading.add(document, [span], found.get("label"), where, *extra)
         document.entities = in_order(document.entities)
@@ -180,18 +193,18 @@ def checked_entity(
 ) -> Entity:
     """The mention, if it lies inside of `text`; else an InputError that begins with `where`. All readers use it."""
     if type(start) is not int or type(end) is not int:  # a bool is an int too
-        raise InputError(f"{where}: found the offsets {_brief(start)} and {_brief(end)}, expected two whole numbers.")
+        raise InputError(f"{where}: found the offsets {brief(start)} and {brief(end)}, expected two whole numbers.")
     if not 0 <= start < end <= len(text):
         raise OutsideError(
             f"{where}: found a mention from {start} to {end}, expected 0 <= start < end <= {len(text)}, the length of "
             "the text in characters; check that the annotations were made on exactly this text."
         )
     if not isinstance(label, str) or not label:
-        raise InputError(f"{where}: found the label {_brief(label)}, expected a string that is not empty.")
-    if score is not None or agreement is not None:
+        raise InputError(f"{where}: found the label {brief(label)}, expected a string that is not empty.")
+    if score is not None or agreement is not None:  # most have none, and there are many
         for name, value in (("score", score), ("agreement", agreement)):
-            if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-                raise InputError(f"{where}: found the {name} {_brief(value)}, expected a number.")
+            if value is not None and (type(value) not in (int, float) or not 0 <= value <= 1):
+                raise InputError(f"{where}: found the {name} {brief(value)}, expected a number from 0 to 1.")
     return Entity(start, end, label, score, agreement)
 
 
@@ -232,6 +245,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         unfinished.unlink(missing_ok=True)
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
+    """A value as messages show it."""
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."

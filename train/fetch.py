@@ -1,7 +1,9 @@
 """The tasks' corpora from their public homes, into HF_HOME: checked, resumed, with their licence; or where to apply."""
 
 import hashlib
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import get_session, hf_raise_for_status
@@ -29,7 +31,7 @@ def fetch(task: Task, mirror: str | None = None) -> Path:
     print(f"{task.title}\n  licence: {task.licence}\n  please cite: {task.citation}\n  home: {task.homepage}")
     for record in task.zenodo:
         for file in _files(base, record):
-            _download(f"{base}/api/records/{record}/files/{file['key']}/content", task.home / file["key"], file)
+            _download(f"{base}/api/records/{record}/files/{quote(file['key'])}/content", task.home / file["key"], file)
     if missing := [name for name in task.archives if not (task.home / name).exists()]:
         how = "download by hand, from its home," if task.zenodo else "apply for access at its home; then put"
         print(f"{how} {', '.join(missing)}\n  {'and put them ' if task.zenodo else ''}into {task.home}, as they are")
@@ -47,12 +49,15 @@ def _files(base: str, record: int) -> list[dict]:
             {"key": file["key"], "size": int(file["size"]), "md5": file["checksum"].removeprefix("md5:")}
             for file in response.json()["files"]
         ]
+        for file in files:
+            if not re.fullmatch("[^./][^/]{0,150}", str(file["key"])) or not re.fullmatch("[0-9a-f]{32}", file["md5"]):
+                raise ValueError(f"its file {file['key']!r} leads out of the folder, or has no MD5")
+        if not files:
+            raise ValueError("it has no files")
     except Exception as error:  # of the HTTP library, which differs between releases of huggingface_hub
         raise InputError(
             f"{url}: found no record of Zenodo ({error}); check the network, or name a --mirror."
         ) from None
-    if odd := [file["key"] for file in files if Path(file["key"]).name != file["key"] or file["key"].startswith(".")]:
-        raise InputError(f"{url}: found a file called {odd[0]!r}, which leads out of the folder.")
     return files
 
 

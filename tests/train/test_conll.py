@@ -95,6 +95,27 @@ def test_columns_may_be_chosen(read):
 
 
 @pytest.mark.parametrize(
+    "marker", ["-DOCSTART- NN B-NP O", "-DOCSTART-\t_\t_\tO", " -docstart- : NN O", "-DOCSTART- O"]
+)
+def test_what_follows_a_marker_is_no_id_unless_it_is_meant_as_one(read, marker):
+    assert [document.id for document in read(f"{marker}\n\nLi O\n\n{marker}\n\nAna O\n")] == ["notes-1", "notes-2"]
+
+
+def test_files_as_they_are_found(read):
+    (document,) = read("# a comment\n# id 12\tdomain=en\nDr.\tO\t\nLi\tB-P \n\n10\xa0000 O\n#pain=bad B-X\n")
+    assert mentions(document) == [("Li", "P"), ("#pain=bad", "X")]
+    assert document.text == "Dr. Li\n10\xa0000 #pain=bad"
+    (document,) = read("###MEDLINE:95369245\n\nLi\tB-P\n")
+    assert document.id == "MEDLINE:95369245"
+    (document,) = read(
+        "-DOCSTART- O\n# newdoc id = 1\n# text = del\n\n1-2\tdel\t_\n1\tde\tO\n2\tl\tO\n", token_column=1
+    )
+    assert (document.id, document.text) == ("1", "del")
+    with pytest.raises(InputError, match="notes.conll:1: found a carriage return in a line"):
+        read("Pain\tB-X\rin\tO\r")
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("Li", "found 1 columns in 'Li', expected a token in column 0 and a tag in column -1"),

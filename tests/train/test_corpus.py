@@ -118,3 +118,26 @@ def test_a_corpus_is_converted_and_what_is_lost_is_told(faulty, tmp_path, clinx)
 def test_pushing_needs_the_form_that_the_hub_reads(faulty, tmp_path, clinx):
     status, _, err = clinx("corpus", "convert", faulty, "--to", "brat", "--out", tmp_path / "out", "--push", "org/name")
     assert status == 2 and "expected --to dataset" in err
+
+
+def test_labels_and_ids_that_no_utf8_holds_are_shown_and_converted(tmp_path, clinx):
+    row = {"id": "\ud800", "text": "left lung", "entities": [{"start": 0, "end": 4, "label": "X\ud800"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    for options in (("--verbose",), ("--json",), ("--markdown",)):
+        assert clinx("corpus", "stats", tmp_path / "a.jsonl", *options)[0] == 0
+    for to in ("dataset", "conll", "jsonl"):
+        assert clinx("corpus", "convert", tmp_path / "a.jsonl", "--out", tmp_path / to, "--to", to)[0] == 0
+
+
+def test_texts_alone_are_counted_when_asked_for(tmp_path, clinx):
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
+    status, _, err = clinx("corpus", "stats", tmp_path / "a.jsonl")
+    assert status == 2 and "--unannotated" in err
+    assert json.loads(clinx("corpus", "stats", tmp_path / "a.jsonl", "--unannotated", "--json")[1])["documents"] == 1
+
+
+def test_hostile_annotations_take_no_more_than_they_are_worth(tmp_path, clinx):
+    (tmp_path / "a.txt").write_text("word " * 40_000)
+    (tmp_path / "a.ann").write_text("".join(f"T{i}\tA{i} 0 199999\tx\n" for i in range(2_000)))
+    (document,) = read_corpus(tmp_path)
+    assert sum(len(problem.detail) for problem in document.problems) < 1_000_000

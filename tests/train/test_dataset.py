@@ -39,9 +39,10 @@ def test_rows_of_tokens_are_documents_with_the_names_of_their_tags():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (TOKENS, r"row 0: found \[0, 0, 1\] … as ner_tags"),
-        ({**TOKENS, "ner_tags": [["O"], ["O"]]}, r"row 0: found \['O'\] … as ner_tags, expected O, B-… or I-… of each"),
-        ({**TOKENS, "ner_tags": [["O"] * 3, ["O"]], "id": ["a", "a"]}, "row 1: found the id 'a' again"),
+        (TOKENS, r"row 0: found the ner_tags \[0, 0, 1\]"),
+        ({**TOKENS, "ner_tags": [["O"], ["O"]]}, r"row 0: found the ner_tags \['O'\], expected O, B-… or I-… of each"),
+        ({**TOKENS, "ner_tags": [None, None]}, "row 0: found the ner_tags"),
+        ({**TOKENS, "tokens": [["a", None, "b"], ["x"]], "ner_tags": [["O"] * 3, ["O"]]}, "row 0: found the tokens"),
         ({"words": [["x"]]}, 'found the columns words, expected "text" and "entities"'),
         ({"passages": [[{"text": ["x"]}]], "entities": [[]]}, "row 0: found no document of the BigBio kb schema"),
     ],
@@ -73,6 +74,24 @@ def test_passages_stand_at_their_offsets_and_discontinuous_mentions_are_hulls():
     assert dropped.entities == [Entity(7, 11, "S")]
     with pytest.raises(InputError, match="row 0: found a mention from 7 to 99"):
         read(kb([{**found[0], "offsets": [[7, 99]]}]))
+
+
+def test_a_passage_that_overlaps_another_is_refused_and_a_text_that_differs_is_counted():
+    entity = {"id": "2", "type": "S", "text": ["Dolor"], "offsets": [[7, 11]], "normalized": []}
+    assert problem_counts(read(kb([entity]))) == {"text differs": 1}
+    overlapping = kb([]).map(lambda row: {"passages": [{**p, "offsets": [[3, 9]]} for p in row["passages"]]})
+    with pytest.raises(InputError, match="row 0: found a passage at 3, expected one at or soon after 24"):
+        read(overlapping)
+
+
+def test_splits_have_their_names_in_whatever_form_they_lie(tmp_path):
+    DatasetDict(train=to_dataset(NOTES), dev=to_dataset(NOTES[:1])).save_to_disk(tmp_path / "saved")
+    assert list(read_splits(tmp_path / "saved")) == ["train", "validation"]
+    for split in ("train", "test"):
+        (tmp_path / f"hub/{split}").mkdir(parents=True)
+        to_dataset(NOTES[: 1 + (split == "train")]).to_parquet(tmp_path / f"hub/{split}/0000.parquet")
+    assert {name: len(list(part)) for name, part in read_splits(tmp_path / "hub").items()} == {"test": 1, "train": 2}
+    assert list(read_corpus(tmp_path / "hub/train/0000.parquet")) == NOTES
 
 
 NOTES = [Document("a", "Dr. Li", [Entity(4, 6, "P")]), Document("b", "½ ñ", [])]
@@ -110,6 +129,33 @@ def test_a_document_survives_the_conversion_to_a_dataset(document):
         convert(f"{folder}/notes.jsonl", f"{folder}/out")
         (read,) = read_corpus(f"{folder}/out/train", "dataset")
     assert read == document
+
+
+def test_what_lies_beside_the_new_folder_stays(tmp_path, monkeypatch):
+    write_jsonl(NOTES, tmp_path / "a.jsonl")
+    (tmp_path / "out.partial").mkdir()
+    convert(str(tmp_path / "a.jsonl"), str(tmp_path / "out"), "jsonl")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    convert(str(tmp_path / "a.jsonl"), ".", "jsonl")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "empty", "out", "out.partial"]
+    with pytest.raises(InputError, match="cannot be written"):
+        convert(str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl/x"), "jsonl")
+
+
+@pytest.mark.parametrize("ids", [["1", "1"], ["h/1", "h/2"], ["x" * 300], ["x", "x.txt/y"]])
+def test_ids_survive_or_are_refused(tmp_path, ids):
+    for split, id in zip(("train", "test"), ids, strict=False):
+        write_jsonl([Document(id, "x")], tmp_path / f"corpus/{split}.jsonl")
+    for to in ("jsonl", "brat", "conll", "dataset"):
+        try:
+            convert(str(tmp_path / "corpus"), str(tmp_path / to), to)
+        except InputError as error:
+            assert to == "brat" and "cannot be written" in str(error)
+            continue
+        back = [document.id for part in read_splits(tmp_path / to).values() for document in part]
+        assert sorted(back) == sorted(ids)
+        assert len(list(read_corpus(tmp_path / to))) == len(ids)
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path):

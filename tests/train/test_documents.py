@@ -117,7 +117,7 @@ def test_a_score_that_is_no_number_is_refused(score):
     [
         ({"id": 3, "text": "", "entities": []}, "row 0: found the id 3, expected a string"),
         ({"id": "a", "entities": []}, "row 0: found None as the \"text\" of document 'a'"),
-        ({"id": "a", "text": "x"}, 'row 0: found None as the "entities" .* annotated=False'),
+        ({"id": "a", "text": "x"}, 'row 0: found None as the "entities" .*annotated=False'),
         ({"id": "a", "text": "x", "entities": {"start": [0]}}, 'row 0: found .* as the "entities"'),
         ({"id": "a", "text": "x", "entities": ["DOCTOR"]}, "row 0: found 'DOCTOR' in \"entities\""),
         ({"id": "a", "text": "x", "entities": [{"start": 0, "end": 1}]}, "row 0: found the label None"),
@@ -129,10 +129,10 @@ def test_a_row_of_another_form_is_refused_with_its_number(row, message):
         list(given_rows([row]))
 
 
-def test_an_id_seen_before_is_refused_with_both_places():
-    row = {"id": "a", "text": "", "entities": []}
-    with pytest.raises(InputError, match="row 1: found the id 'a' again, after row 0"):
-        list(given_rows([row, row]))
+def test_an_id_seen_before_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "", "entities": []}\n' * 2)
+    with pytest.raises(InputError, match="a.jsonl: found the document 'a' again"):
+        list(read_corpus(tmp_path / "a.jsonl"))
 
 
 def test_texts_without_annotations_are_read_when_asked_for():

@@ -60,10 +60,10 @@ def test_2006_a_tag_that_opens_where_one_should_close_closes_it(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("<RECORD><TEXT>x</TEXT></RECORD>", "without ID or <TEXT>"),
-        ('<RECORD ID="1"></RECORD>', "without ID or <TEXT>"),
+        ("<RECORD><TEXT>x</TEXT></RECORD>", "found a <RECORD ID=''>"),
+        ('<RECORD ID="1"></RECORD>', "found a <RECORD ID='1'> with 0 <TEXT>"),
         ('<RECORD ID="1"><TEXT><PHI>x</PHI></TEXT></RECORD>', "record '1': found <PHI> without TYPE"),
-        ('<RECORD ID="1"><TEXT/></RECORD><RECORD ID="1"><TEXT/></RECORD>', "found the record '1' again"),
+        ('<RECORD ID="1"><TEXT/></RECORD><RECORD ID="1"><TEXT/></RECORD>', "found the document '1' again"),
         ('\n<RECORD ID="1"><TEXT></RECORD>', r"a\.xml:2: found what is no well-formed XML at column 24"),
     ],
 )
@@ -98,6 +98,13 @@ def test_2010_lines_count_from_1_and_tokens_from_0(tmp_path, line_end, mark):
     assert mentions(next(read_corpus(tmp_path / "txt/a.txt", annotated=False))) == []
 
 
+def test_2010_a_byte_order_mark_is_no_part_of_the_first_token(tmp_path):
+    (tmp_path / "a.txt").write_text("\ufeffchest pain")
+    (tmp_path / "a.con").write_text('c="chest pain" 1:0 1:1||t="problem"')
+    (document,) = read_corpus(tmp_path)
+    assert mentions(document) == [("chest pain", "problem")] and not document.problems
+
+
 def test_2010_lines_that_are_off_by_a_leading_one_are_moved(tmp_path):
     (tmp_path / "a.txt").write_text("\n" + NOTE_2010)
     (tmp_path / "a.con").write_text(CONCEPTS_2010)
@@ -128,7 +135,7 @@ def test_2010_a_malformed_line_is_refused_with_its_file_and_number(tmp_path, lin
 def test_2010_a_place_that_is_not_in_the_text_is_refused_or_counted(tmp_path, place):
     (tmp_path / "a.txt").write_text(NOTE_2010)
     (tmp_path / "a.con").write_text(f'{CONCEPTS_2010}c="pain" {place}||t="problem"\n')
-    with pytest.raises(InputError, match=r"a\.con:4: found a mention from"):
+    with pytest.raises(InputError, match=r"a\.con:4: found 'pain' at line, token"):
         list(read_corpus(tmp_path))
     (document,) = read_corpus(tmp_path, outside="drop")
     assert mentions(document) == EXPECTED_2010
@@ -234,7 +241,7 @@ def test_2012_a_text_that_differs_is_kept_where_it_is_and_counted(tmp_path):
     (document,) = read_corpus(tmp_path, "i2b2-2012-c")
     assert mentions(document) == EVENTS
     ((kind, detail),) = document.problems
-    assert kind == "text differs" and "23.xml: <EVENT id='E3'>: 'heparin', in the text 'aspirin'" in detail
+    assert kind == "text differs" and "23.xml: <EVENT id='E3' start='65'>: 'heparin', in the text 'aspirin'" in detail
 
 
 @pytest.mark.parametrize(("format", "expected"), [("i2b2-2012-c", EVENTS), ("i2b2-2012-t", TIMES)])
@@ -246,6 +253,28 @@ def test_2012_extents_give_what_the_xml_gives(tmp_path, format, expected, text_o
     (document,) = read_corpus(tmp_path, format + "-extent")
     assert document.id == "23"
     assert mentions(document) == expected
+    assert not document.problems
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("<TAGS>", "<TAGS></TAGS><TAGS>", "found 2 <TAGS>"),
+        ("<TEXT>", "<TEXT></TEXT><TEXT>", "found 2 <TEXT>"),
+        ("<TEXT>", "<TEXT><b>x</b>", "found no text alone <TEXT>"),
+    ],
+)
+def test_2012_a_second_text_is_refused(tmp_path, before, after, message):
+    (tmp_path / "23.xml").write_text(xml_2012().replace(before, after))
+    with pytest.raises(InputError, match=message):
+        list(read_corpus(tmp_path, "i2b2-2012-c"))
+
+
+def test_2012_tags_within_tags_and_without_a_text_are_read(tmp_path):
+    tags = '<EVENT id="E0" start="2" end="3" type="PROBLEM" /><EVENT start="0" end="2" text="ab" type="TEST" />'
+    (tmp_path / "23.xml").write_text(xml_2012("ab cd", f"<GROUP>{tags}</GROUP>"))
+    (document,) = read_corpus(tmp_path, "i2b2-2012-c")
+    assert mentions(document) == [("ab", "TEST"), (" ", "PROBLEM")]
     assert not document.problems
 
 
@@ -286,11 +315,11 @@ def test_2014_the_label_is_the_type_whatever_the_tag(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('start="15"', "", "<DATE id='P0'>: found start='' and end='25'"),
-        ('start="15"', 'start="1.5"', "<DATE id='P0'>: found start='1.5'"),
-        ('start="15"', 'start="' + "9" * 5000 + '"', "<DATE id='P0'>: found start='9999"),
-        ('start="15"', 'start="99"', "<DATE id='P0'>: found a mention from 99 to 25"),
-        ('TYPE="DATE"', 'TYPE=""', "<DATE id='P0'>: found the label ''"),
+        ('start="15"', "", "<DATE id='P0' start=None>: found start='' and end='25'"),
+        ('start="15"', 'start="1.5"', "<DATE id='P0' start='1.5'>: found start='1.5'"),
+        ('start="15"', 'start="' + "9" * 5000 + '"', "<DATE id='P0' start='9+'>: found start='9999"),
+        ('start="15"', 'start="99"', "<DATE id='P0' start='99'>: found a mention from 99 to 25"),
+        ('TYPE="DATE"', 'TYPE=""', "<DATE id='P0' start='15'>: found the label ''"),
         ("<TAGS>", "<TAG>", r"220-01\.xml:14: found what is no well-formed XML"),
         ("TEXT>", "TXT>", "found no <TEXT>"),
         ("TAGS>", "TAG>", "found no <TAGS>"),
@@ -341,6 +370,8 @@ AS_DISTRIBUTED = {
 }
 
 
+_2010_IDS = [f"concept_assertion_relation_training_data/{place}/txt/record-1" for place in ("beth", "partners")]
+_2012_IDS = ["2012-07-15.original-annotation.release/23"]
 _2014_IDS = [
     f"training-PHI-Gold-Set{n}.tar.gz/training-PHI-Gold-Set{n}/{name}" for n, name in ((1, "220-01"), (2, "301-01"))
 ]
@@ -350,10 +381,10 @@ _2014_IDS = [
     ("task", "ids", "expected"),
     [
         ("i2b2-2006", (["641", "642"], ["641", "642"]), EXPECTED_2006[0]),
-        ("i2b2-2010", (["beth/txt/record-1", "partners/txt/record-1"], ["0001"]), EXPECTED_2010),
-        ("i2b2-2012-c", (["23"], ["53"]), EVENTS),
-        ("i2b2-2012-t", (["23"], ["53"]), TIMES),
-        ("i2b2-2014", (_2014_IDS, ["110-01"]), EXPECTED_2014),
+        ("i2b2-2010", (_2010_IDS, ["test_data/0001"]), EXPECTED_2010),
+        ("i2b2-2012-c", (_2012_IDS, ["ground_truth/merged_xml/53"]), EVENTS),
+        ("i2b2-2012-t", (_2012_IDS, ["ground_truth/merged_xml/53"]), TIMES),
+        ("i2b2-2014", (_2014_IDS, ["testing-PHI-Gold-fixed/110-01"]), EXPECTED_2014),
     ],
 )
 def test_a_task_is_read_from_the_archives_that_its_owners_send(tmp_path, task, ids, expected):

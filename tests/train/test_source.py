@@ -138,3 +138,60 @@ def test_a_file_and_what_lies_beside_it(tmp_path):
         (tmp_path / name).write_text("")
     found = corpus_files(tmp_path / "a.txt", (".txt",), (".ann",))
     assert [file.name for file in found] == ["a.ann", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("trainset", "testset"), {"train": ["trainset"], "test": ["testset"]}),
+        (("train", "train_dev", "devel", "test"), {"train": ["train"], "validation": ["devel"], "test": ["test"]}),
+        (("Corpus_training", "Corpus_tests"), {"train": ["Corpus_training"], "test": ["Corpus_tests"]}),
+        (("a", "b"), {"train": ["a", "b"]}),
+        (("trained-on", "tested"), {"train": ["tested", "trained-on"]}),
+    ],
+)
+def test_what_is_called_after_two_splits_or_none_is_in_neither(tmp_path, names, splits, capsys):
+    for name in names:
+        (tmp_path / f"{name}.tsv").write_text(f"{name}\tO\n")
+    assert {name: [d.text for d in part] for name, part in read_splits(tmp_path).items()} == splits
+    assert ("note: " in capsys.readouterr().err) == (len(splits) == 1 or "train_dev" in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a.txt", "a.TXT", "a.ann"), ("a.txt", "a.txt.gz", "a.ann"), ("a.xml", "a.XML"), ("a.tsv", "a.conll")],
+)
+def test_two_notes_of_one_name_are_refused(tmp_path, names):
+    contents = {"xml": b"<x><TEXT>Li</TEXT><TAGS/></x>", "ann": b"", "gz": gzip.compress(b"x")}
+    for name in names:
+        (tmp_path / name).write_bytes(contents.get(name.rpartition(".")[2].lower(), b"Li\tO\n"))
+    with pytest.raises(InputError, match="found the (note|document) 'a' again"):
+        list(read_corpus(tmp_path, "i2b2-2014" if "a.xml" in names else None))
+
+
+def test_suffixes_may_be_written_large_and_folders_be_links_and_pipes_are_no_notes(tmp_path):
+    for name, content in (
+        ("A.TXT", b"x"),
+        ("A.ANN", b""),
+        ("b.jsonl.GZ", gzip.compress(b'{"text":"y","entities":[]}')),
+    ):
+        (tmp_path / "corpus").mkdir(exist_ok=True)
+        (tmp_path / "corpus" / name).write_bytes(content)
+    os.mkfifo(tmp_path / "corpus/pipe.txt")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/test").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus/loop").symlink_to(tmp_path / "linked")
+    assert [d.id for d in read_corpus(tmp_path / "linked", "brat")] == ["test/A"]
+    assert [d.text for d in read_corpus(tmp_path / "corpus", "jsonl")] == ["y"]
+    for path in ("corpus/A.TXT", "linked/test/A.TXT"):
+        assert [d.text for d in read_corpus(tmp_path / path)] == ["x"]
+    (tmp_path / "D.ZIP").write_bytes(zipped({"in/a.txt": "z", "in/a.ann": ""}))
+    assert [d.id for d in read_corpus(tmp_path / "D.ZIP")] == ["in/a"]
+    assert [d.id for d in read_corpus(tmp_path / "D.ZIP/in/a.txt")] == ["a"]
+
+
+def test_an_archive_beside_notes_is_told(tmp_path, capsys):
+    (tmp_path / "test.zip").write_bytes(zipped({"x.txt": "x"}))
+    (tmp_path / "a.txt").write_text("a")
+    list(read_corpus(tmp_path, annotated=False))
+    assert "test.zip is not looked into, since files lie beside it" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from train.corpora.conll import read_conll
 from train.corpora.dataset import load_splits, read_dataset, read_rows
 from train.corpora.inline_xml import read_inline_xml
 from train.corpora.jsonl import read_jsonl
-from train.corpora.source import CorpusFile, corpus_files
+from train.corpora.source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
 from train.corpora.standoff_xml import read_standoff_xml
 from train.corpora.tasks import Task
 from train.documents import Document, Reading
@@ -45,7 +45,6 @@ FORMATS = {
     "i2b2-2014": Format(read_standoff_xml, (".xml",)),
     "jsonl": Format(read_jsonl, (".jsonl",), (), True),
 }
-SPLITS = {"train": r"train(ing)?", "validation": r"dev(el(opment)?)?|valid(ation)?|val", "test": r"test(ing)?"}
 TELLING = {  # files that speak for a format, the first that occurs
     **{".ann": "brat", ".con": "i2b2-2010", ".jsonl": "jsonl", ".conll": "conll", ".bio": "conll", ".iob": "conll"},
     **{".iob2": "conll", ".tsv": "conll", ".xml": None, ".parquet": "dataset", ".arrow": "dataset", ".txt": "brat"},
@@ -64,8 +63,8 @@ def read_corpus(path: str | Path, format: str | None = None, **options) -> Itera
     """
     format, reading = known_format(path, format), Reading(**options)
     if format == "dataset":
-        return _not_empty(read_dataset(str(path), reading), path)
-    return _not_empty(FORMATS[format].read(_files(path, format), reading), path)
+        return _checked(read_dataset(str(path), reading), path)
+    return _checked(FORMATS[format].read(_files(path, format), reading), path)
 
 
 def read_splits(
@@ -81,22 +80,32 @@ def read_splits(
     format, reading = known_format(path, format or (task and task.format)), Reading(**options)
     if format == "dataset":
         parts = load_splits(str(path))
-        return {name: _not_empty(read_rows(rows, reading), f"{path}/{name}") for name, rows in parts.items()}
-    named = SPLITS | (task.splits if task else {})
-    splits: dict[str | None, list[CorpusFile]] = {}
+        names = {name: split_of(name)[0] or name for name in parts}
+        if len(set(names.values())) < len(names):
+            names = {name: name for name in parts}
+        where = f"{path}, split {{}}".format
+        return {
+            names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()
+        }
+    named, splits, others = SPLITS | (task.splits if task else {}), {}, []
+    is_collection = FORMATS[format].is_collection
     for file in _files(path, format):
-        if not task or not re.search(task.exclude, file.name, re.IGNORECASE):
-            name = file.stem if FORMATS[format].is_collection else file.name.rpartition("/")[0]
-            splits.setdefault(_split_of(name, named), []).append(file)
-    others = splits.pop(None, [])
+        place = file.stem if is_collection else file.name.rpartition("/")[0]
+        if not task or not re.search(task.exclude, place, re.IGNORECASE):
+            split, part = split_of(place, named)
+            (splits.setdefault(split, []) if split else others).append((file, part + 1))
     if others and not splits:
-        splits[_split_of(Path(path).name, named) or "train"] = others
+        name = SUFFIXES.sub("", Path(path).name.lower())
+        split = next((split for split, words in named.items() if re.fullmatch(f"({words})[0-9]*", name)), "train")
+        if is_collection and len(others) > 1:
+            print(f"note: no file is called after a split: all are taken for {split}", file=sys.stderr)
+        splits[split] = [(file, 0) for file, _ in others]
     elif others:
-        print(f"note: {len(others)} files of no split are passed over, as {others[0].where}", file=sys.stderr)
+        print(f"note: {len(others)} files of no split are passed over, as {others[0][0].where}", file=sys.stderr)
     if not splits:
         raise InputError(f"{path}: found no files of the format {format}; check the path and the format.")
     return {
-        name: _not_empty(FORMATS[format].read(_inside(splits[name], format), reading), f"{path} ({name})")
+        name: _checked(FORMATS[format].read(_inside(splits[name], format), reading), f"{path}, split {name}")
         for name in named
         if name in splits
     }
@@ -106,20 +115,15 @@ def _files(path: str | Path, format: str) -> list[CorpusFile]:
     return corpus_files(path, FORMATS[format].suffixes, FORMATS[format].companions)
 
 
-def _split_of(name: str, named: dict[str, str]) -> str | None:
-    """What the first part of a path that speaks for a split speaks for."""
-    for part in name.lower().split("/"):
-        for split, pattern in named.items():
-            if re.search(rf"(?<![a-z])({pattern})(?![a-z])", part):
-                return split
-    return None
-
-
-def _inside(files: list[CorpusFile], format: str) -> list[CorpusFile]:
-    """The files with their paths inside of the folder that holds all texts."""
-    texts = [file for file in files if file.name.lower().endswith(FORMATS[format].suffixes)]
-    folder = "".join(f"{part}/" for part in os.path.commonprefix([file.name.split("/")[:-1] for file in texts]))
-    return [replace(file, name=file.name.removeprefix(folder)) for file in files]
+def _inside(files: list[tuple[CorpusFile, int]], format: str) -> list[CorpusFile]:
+    """The files, without the folders that hold all texts, up to the one that speaks for the split."""
+    texts = [
+        file.name.split("/")[:-1][:parts]
+        for file, parts in files
+        if file.name.lower().endswith(FORMATS[format].suffixes)
+    ]
+    folder = "".join(f"{part}/" for part in os.path.commonprefix(texts))
+    return [replace(file, name=file.name.removeprefix(folder)) for file, _ in files]
 
 
 def known_format(path: str | Path, format: str | None) -> str:
@@ -141,16 +145,19 @@ def guess_format(path: str | Path) -> str:
 
 
 def _guess_xml(file: CorpusFile) -> str | None:
-    head = b"".join(islice(file.lines(), 5))
+    head = b"".join(islice(file.lines(), 5)).replace(b"\0", b"")  # of UTF-16
     if b"<RECORD" in head:
         return "i2b2-2006"
     return None if b"<ClinicalNarrativeTemporalAnnotation" in head else "i2b2-2014"  # 2012 has two tasks in a file
 
 
-def _not_empty(documents: Iterable[Document], path: str | Path) -> Iterator[Document]:
-    documents = iter(documents)
-    first = next(documents, None)
-    if first is None:
+def _checked(documents: Iterable[Document], path: str | Path) -> Iterator[Document]:
+    """The documents, of which there is at least one, and none has another's id."""
+    ids = set()
+    for document in documents:
+        if document.id in ids:
+            raise InputError(f"{path}: found the document {document.id!r} again; give each its own name or id.")
+        ids.add(document.id)
+        yield document
+    if not ids:
         raise InputError(f"{path}: found no documents, expected one or more; check the path and the format.")
-    yield first
-    yield from documents

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from train.corpora.source import CorpusFile
-from train.documents import Document, Problem, Reading, atomic_file, in_order, without_surrogates
+from train.documents import Document, Reading, atomic_file, in_order, without_surrogates
 from train.errors import InputError
 
 
 NUMBER = "[0-9]{1,18}"  # int() refuses thousands of digits
-MENTION = re.compile(rf"T\S+\t(\S+) ({NUMBER}) ({NUMBER})((?:;{NUMBER} {NUMBER})*)\t(.*)", re.DOTALL)
+MENTION = re.compile(rf"T\S+\t(\S+) ({NUMBER}) ({NUMBER})((?:;{NUMBER} {NUMBER})*)\t([^\r]*)", re.DOTALL)
 IGNORED = ("#", "R", "E", "A", "M", "N", "*")  # notes, relations, events, attributes, normalizations, equivalences
 
 
@@ -27,7 +27,10 @@ def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Documen
     notes, annotations = {}, {}
     for file in files:
         id, suffix = os.path.splitext(file.name)
-        (annotations if suffix.lower() == ".ann" else notes)[id] = file
+        of_kind = annotations if suffix.lower() == ".ann" else notes
+        if id in of_kind:
+            raise InputError(f"{file.where}: found the note {id!r} again, after {of_kind[id].where}; rename one.")
+        of_kind[id] = file
     if reading.annotated and (orphans := annotations.keys() - notes.keys()):
         orphan = min(orphans)
         where, name = annotations[orphan].where, os.path.basename(orphan)
@@ -38,14 +41,13 @@ def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Documen
             if id not in annotations:
                 raise InputError(
                     f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
-                    "note has no mentions, or read without annotations (annotated=False)."
+                    "note has no mentions, or read the texts alone (annotated=False, --unannotated)."
                 )
             _read_annotations(annotations[id], document, reading)
         yield document
 
 
 def _read_annotations(file: CorpusFile, document: Document, reading: Reading) -> None:
-    text = document.text
     # Not splitlines(): a mention's text may hold U+2028 and other characters that Python takes for line ends.
     for number, line in enumerate(file.text().removeprefix("\ufeff").split("\n"), 1):
         if line.startswith(IGNORED) or not line or line.isspace():
@@ -61,10 +63,7 @@ def _read_annotations(file: CorpusFile, document: Document, reading: Reading) ->
         spans = [(int(start), int(end))]
         for other in others.split(";")[1:]:
             spans.append(tuple(map(int, other.split(" "))))
-        if reading.add(document, spans, label, where):
-            found = " ".join([text[start:end] for start, end in sorted(spans)])
-            if found != shown and found.split() != shown.split():  # line ends are shown as spaces
-                document.problems.append(Problem("text differs", f"{where}: {shown!r}, in the text {found!r}"))
+        reading.add(document, spans, label, where, quoted=shown)  # where line ends are spaces
     document.entities = in_order(document.entities)
 
 
@@ -95,9 +94,12 @@ def write_brat(document: Document, folder: str | Path) -> None:
         if told:
             lines.append(f"#{number}\tAnnotatorNotes T{number}\t{', '.join(told)}\n")
     # The .ann comes last: where it stands, the document is complete.
-    for suffix, content in ((".txt", document.text), (".ann", "".join(lines))):
-        with atomic_file(Path(folder, document.id + suffix)) as file:
-            file.write(without_surrogates(content).encode("utf-8"))
+    try:
+        for suffix, content in ((".txt", document.text), (".ann", "".join(lines))):
+            with atomic_file(Path(folder, document.id + suffix)) as file:
+                file.write(without_surrogates(content).encode("utf-8"))
+    except OSError as error:
+        raise InputError(f"document {document.id!r}: cannot be written to {folder} ({error}).") from None
 
 
 def _is_inside(id: str) -> bool:

@@ -3,12 +3,12 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 
 from train.corpora.source import CorpusFile
-from train.corpora.standoff_xml import normalized
+from train.corpora.standoff_xml import normalized, only
 from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Problem, Reading, in_order
+from train.documents import Document, Problem, Reading, in_order, reads
 from train.errors import InputError
 
 
@@ -31,18 +31,18 @@ def read_concepts(files: Sequence[CorpusFile], reading: Reading, key: str) -> It
     """
     texts, concepts = {}, []
     for file in files:
+        other = texts.get(file.stem)
         if file.name.lower().endswith((".con", ".extent")):
             concepts.append(file)
-        elif file.stem not in texts or file.name.lower().endswith(".txt"):
+        elif other and other.name.lower().endswith(".xml") == file.name.lower().endswith(".xml"):
+            raise InputError(f"{file.where}: found the note {file.stem!r} again, after {other.where}; rename one.")
+        elif not other or file.name.lower().endswith(".txt"):
             texts[file.stem] = file
     of_text = _pairs(texts.values(), concepts) if reading.annotated else {}
     for file in texts.values():
         text = file.text()
         if file.name.lower().endswith(".xml"):
-            body = parse_xml(file).find("TEXT")
-            if body is None:
-                raise InputError(f"{file.where}: found no <TEXT>, expected a note.")
-            text = normalized(shown(body.text))
+            text = normalized(shown(only(parse_xml(file), "TEXT", file.where).text))
         document = Document(file.stem, text)
         if reading.annotated:
             _read_concepts(of_text[file.name], document, reading, key)
@@ -57,13 +57,12 @@ def _pairs(texts: Iterable[CorpusFile], concepts: Sequence[CorpusFile]) -> dict[
     pairs = {}
     for text in texts:
         folders = text.name.split("/")[:-1]
-        near = [
-            (len(os.path.commonprefix([folders, file.name.split("/")[:-1]])), file)
-            for file in by_name.get(os.path.basename(text.stem), ())
-        ]
-        nearest = [file for common, file in near if common == max(near, key=lambda one: one[0])[0]]
+        near: dict[int, list[CorpusFile]] = {0: []}
+        for file in by_name.get(os.path.basename(text.stem), ()):
+            near.setdefault(len(os.path.commonprefix([folders, file.name.split("/")[:-1]])), []).append(file)
+        nearest = near[max(near)]
         if len(nearest) != 1:
-            found = ", ".join(file.where for file in nearest) or "none"
+            found = ", ".join(file.where for file in nearest[:3]) or "none"
             raise InputError(f"{text.where}: expected one file of concepts of this name, found {found}.")
         pairs[text.name] = nearest[0]
     if orphans := {file.where for file in concepts} - {file.where for file in pairs.values()}:
@@ -71,31 +70,35 @@ def _pairs(texts: Iterable[CorpusFile], concepts: Sequence[CorpusFile]) -> dict[
     return pairs
 
 
+class _Places:
+    """Where the tokens of a text lie, by line and number."""
+
+    def __init__(self, text: str):
+        self.text, self.lines, begin = text, [], 0
+        for line in text.split("\n"):
+            self.lines.append((begin, line))
+            begin += len(line) + 1
+        self.tokens = lru_cache(maxsize=None)(self._tokens)
+
+    def _tokens(self, line: int) -> list[tuple[int, int]]:
+        begin, content = self.lines[line - 1] if 0 < line <= len(self.lines) else (0, "")
+        # a byte-order mark at the beginning of a text belongs to no token
+        return [(begin + match.start(), begin + match.end()) for match in re.finditer(r"(?!\ufeff)\S+", content)]
+
+    def span(self, concept: re.Match, shift: int) -> tuple[int, int] | None:
+        line, token, last_line, last_token = (int(place) for place in concept.group(3, 4, 5, 6))
+        first, last = self.tokens(line + shift), self.tokens(last_line + shift)
+        if token >= len(first) or last_token >= len(last) or first[token][0] >= last[last_token][1]:
+            return None
+        return first[token][0], last[last_token][1]
+
+    def agrees(self, concept: re.Match, shift: int) -> bool:
+        span = self.span(concept, shift)
+        return bool(span) and reads(self.text[slice(*span)].lower(), [(0, span[1] - span[0])], concept["text"].lower())
+
+
 def _read_concepts(file: CorpusFile, document: Document, reading: Reading, key: str) -> None:
-    text, lines, begin = document.text, [], 0
-    for line in text.split("\n"):
-        lines.append((begin, line))
-        begin += len(line) + 1
-
-    @cache
-    def tokens(line: int) -> list[tuple[int, int]]:
-        start, content = lines[line - 1]
-        return [(start + match.start(), start + match.end()) for match in re.finditer(r"\S+", content)]
-
-    def span(concept: re.Match, shift: int) -> tuple[int, int]:
-        places = [int(place) for place in concept.group(3, 4, 5, 6)]
-        if not all(0 < line + shift <= len(lines) for line in places[::2]):
-            return -1, -1
-        first, last = tokens(places[0] + shift), tokens(places[2] + shift)
-        return (
-            (first[places[1]][0], last[places[3]][1]) if places[1] < len(first) and places[3] < len(last) else (-1, -1)
-        )
-
-    def agrees(concept: re.Match, shift: int) -> bool:
-        start, end = span(concept, shift)
-        return start >= 0 and text[start:end].lower().split() == concept["text"].lower().split()
-
-    found = []
+    found, places = [], _Places(document.text)
     for number, line in enumerate(file.text().removeprefix("\ufeff").split("\n"), 1):
         where, line = f"{file.where}:{number}", line.removesuffix("\r")
         if not line or line.isspace():
@@ -107,19 +110,21 @@ def _read_concepts(file: CorpusFile, document: Document, reading: Reading, key: 
             )
         if concept["key"] == key:
             found.append((where, concept))
-    shift = (
-        0
-        if all(agrees(concept, 0) for _, concept in found)
-        else max((0, 1, -1), key=lambda shift: sum(agrees(concept, shift) for _, concept in found))
-    )
+    shift = 0
+    if not all(places.agrees(concept, 0) for _, concept in found):
+        shift = max((0, 1, -1), key=lambda shift: sum(places.agrees(concept, shift) for _, concept in found))
     for where, concept in found:
-        start, end = span(concept, shift)
-        if reading.add(document, [(start, end)], concept["label"], where):
-            if shift:
-                document.problems.append(Problem("offsets moved", f"{where}: by {shift} lines"))
-            if not agrees(concept, shift):
-                shown_there = text[start:end]
-                document.problems.append(
-                    Problem("text differs", f"{where}: {concept['text']!r}, in the text {shown_there!r}")
-                )
+        span = places.span(concept, shift)
+        if span is None:
+            shown = " ".join(concept.group(3, 4, 5, 6))
+            fault = f"{where}: found {concept['text']!r} at line, token, line, token {shown}, where the text has none."
+            if reading.outside == "refuse":
+                raise InputError(fault)
+            document.problems.append(Problem("outside the text", fault))
+            continue
+        # what is quoted is in lower case
+        quoted = document.text[slice(*span)] if places.agrees(concept, shift) else concept["text"]
+        reading.add(document, [span], concept["label"], where, quoted=quoted)
+        if shift:
+            document.problems.append(Problem("offsets moved", f"{where}: by {shift} lines"))
     document.entities = in_order(document.entities)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -27,9 +28,9 @@ from train.splits import sentence_boundaries
 
 
 TAG = re.compile(r"O|([BIESLUM])-(.+)", re.DOTALL)
-COMMENT = re.compile(
-    r"#\s*(?P<key>newdoc id|newdoc|newpar id|newpar|[\w.-]+(?=\s*=))\s*(?:=\s*(?P<value>.*))?", re.DOTALL
-)
+COMMENT = re.compile(r"#\s*(?P<key>new(?:doc|par)(?: id)?|[\w.-]+(?=\s+=(?:\s|$)))\s*(?:=\s*(?P<value>.*))?", re.DOTALL)
+RANGE = re.compile("[0-9]+[-.][0-9]+")  # of CoNLL-U: a word that the next lines divide, or one that is left out
+LONGEST = 1_000_000  # tokens in a sentence
 NO_SPACE_BEFORE = frozenset(". , ; : ! ? ) ] } % … » ” ’ ' º ª °".split())
 NO_SPACE_AFTER = frozenset("( [ { ¿ ¡ « “ ‘ '".split())
 KINDS = {"no subword": "white space only", "boundary inside a subword": "white space at its edge"}  # of pieces
@@ -53,7 +54,6 @@ def read_conll(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Docume
                 document.id = file.stem if len(documents) == 1 else f"{file.stem}-{number}"
             elif len(files) > 1:
                 document.id = f"{file.stem}/{document.id}"
-            document.entities = in_order(document.entities)
             yield document
 
 
@@ -63,24 +63,40 @@ def _split(file: CorpusFile, reading: Reading) -> Iterator[Document]:
         where = f"{file.where}:{number}"
         line = decode_utf8(line, where).removesuffix("\n").removesuffix("\r")
         line = line.removeprefix("\ufeff") if number == 1 else line
-        comment = None if "\t" in line else COMMENT.fullmatch(line)
-        key = "newdoc" if line.startswith("-DOCSTART-") else comment and comment["key"].split()[0]
-        if not key and line and not line.isspace():
-            tokens.append((where, *_columns(line, where, reading)))
-        elif key in (None, "", "newdoc", "text"):  # the end of a sentence
-            if tokens or text is not None:
-                document = document or _Text(None)
-                document.add_sentence(tokens, text, reading)
-            tokens, text = [], comment["value"] or "" if key == "text" else None
-        if key == "newdoc":
-            if document:
+        if "\r" in line:
+            raise InputError(f"{where}: found a carriage return in a line; convert the line ends, as with dos2unix.")
+        begins, id = _marker(line)
+        comment = None if begins or "\t" in line else COMMENT.fullmatch(line)
+        key, value = (comment["key"], comment["value"] or "") if comment else (None, "")
+        if key and key.startswith("newdoc"):
+            begins, id = True, _value(value) if value else None
+        if begins or key == "text" or not line or line.isspace():
+            is_said = text is not None and (begins or key or _value(text) is not text)  # else its tokens may follow
+            if tokens or is_said:
+                document = document or SentenceJoiner(None)
+                document.add(tokens, text, file.where, reading)
+                tokens, text = [], None
+            text = value if key == "text" else text
+        elif not comment and (columns := _columns(line, where, reading, is_first=not tokens)):
+            tokens.append((number, *columns))
+            if len(tokens) > LONGEST:
+                raise InputError(f"{where}: found more than {LONGEST:,} tokens in a sentence; part it by empty lines.")
+        if begins:
+            if document and (document.parts or document.id is not None):
                 yield document.document(reading)
-            document = _Text(_value(comment["value"]) if comment and comment["value"] else _docstart_id(line))
+            document = SentenceJoiner(id)
 
 
-def _docstart_id(line: str) -> str | None:
-    found = re.match(r"-DOCSTART-\s+\(?((?!-X-|O\b)[^\s)]+)", line)
-    return found and found[1]
+def _marker(line: str) -> tuple[bool, str | None]:
+    """Whether a line begins a document, and the id that it gives to it."""
+    words = line.split()
+    if words and words[0].upper() == "-DOCSTART-":
+        named = re.match(r"\s*\S+\s+\((.+?)\)", line)
+        alone = words[1] if len(words) == 2 and words[1] not in ("O", "-X-", "_", words[0]) else None
+        return True, named[1] if named else alone
+    if len(words) == 1 and line.startswith("###"):  # GENIA's ###MEDLINE:95369245
+        return True, line[3:]
+    return False, None
 
 
 def _value(text: str) -> str:
@@ -93,28 +109,33 @@ def _value(text: str) -> str:
     return text
 
 
-def _columns(line: str, where: str, reading: Reading) -> tuple[str, str]:
-    columns = line.split("\t") if "\t" in line else line.split()
+def _columns(line: str, where: str, reading: Reading, is_first: bool) -> tuple[str, str] | None:
+    """A line's token and tag; None for a comment and for a range of CoNLL-U."""
+    columns = line.rstrip("\t ").split("\t") if "\t" in line else re.split(" +", line.strip(" "))
     try:
         token = columns[reading.token_column]
-        tag = columns[reading.label_column] if reading.annotated else "O"
+        tag = sys.intern(columns[reading.label_column]) if reading.annotated else "O"
     except IndexError:
         tag = token = ""
+    if reading.token_column > 0 and RANGE.fullmatch(columns[0]):
+        return None
+    if token and TAG.fullmatch(tag) and (len(columns) > 1 or not reading.annotated):
+        return token, tag
+    if is_first and line.startswith("#"):
+        return None
     if not token or (reading.annotated and len(columns) < 2):
         raise InputError(
             f"{where}: found {len(columns)} columns in {line[:60]!r}, expected a token in column "
             f"{reading.token_column} and a tag in column {reading.label_column}, divided by tabs or spaces."
         )
-    if not TAG.fullmatch(tag):
-        raise InputError(
-            f"{where}: found the tag {tag[:60]!r}, expected O or B-, I-, E-, S-, L- or U- and a label; name the column "
-            "of the tags with label_column."
-        )
-    return token, tag
+    raise InputError(
+        f"{where}: found the tag {tag[:60]!r}, expected O or B-, I-, E-, S-, L- or U- and a label; name the column of "
+        "the tags with label_column (--label-column)."
+    )
 
 
-class _Text:
-    """A document as it is put together, sentence by sentence."""
+class SentenceJoiner:
+    """Puts a document together from sentences of tokens."""
 
     def __init__(self, id: str | None):
         self.id, self.parts, self.length = id, [], 0
@@ -124,33 +145,36 @@ class _Text:
         document = Document(self.id, "".join(self.parts))
         for start, end, label, where in self.spans:
             reading.add(document, [(start, end)], label, where)
+        document.entities = in_order(document.entities)
         return document
 
-    def add_sentence(self, tokens: list[tuple[str, str, str]], text: str | None, reading: Reading) -> None:
+    def add(self, tokens: Sequence[tuple[int, str, str]], text: str | None, where: str, reading: Reading) -> None:
+        """Adds a sentence of (number of the line, token, tag), whose text is the one given, or made of the tokens."""
+        is_exact = False
         if text is None:
             text, offsets = detokenized([token for _, token, _ in tokens])
-            is_exact = False
         else:
             exact, found = _value(text), _aligned(_value(text), tokens)
             is_exact = exact is not text and isinstance(found, list)
             text, offsets = (exact, found) if is_exact else (text, _aligned(text, tokens))
             if isinstance(offsets, str):
-                raise InputError(offsets)
+                raise InputError(f"{where}:{offsets}")
         line_end = "\n" if self.parts and not is_exact else ""
         begin = self.length + len(line_end)
         self.parts.append(line_end + text)
         self.length = begin + len(text)
         for first, last, label in spans_from_tags([tag for _, _, tag in tokens]):
-            self.spans.append((begin + offsets[first][0], begin + offsets[last][1], label, tokens[first][0]))
+            place = f"{where}:{tokens[first][0]}"
+            self.spans.append((begin + offsets[first][0], begin + offsets[last][1], label, place))
 
 
-def _aligned(text: str, tokens: list[tuple[str, str, str]]) -> list[tuple[int, int]] | str:
-    """The characters of each token, or what is wrong with them."""
+def _aligned(text: str, tokens: Sequence[tuple[int, str, str]]) -> list[tuple[int, int]] | str:
+    """The characters of each token, or what is wrong with one, after the number of its line."""
     offsets, end = [], 0
-    for where, token, _ in tokens:
+    for number, token, _ in tokens:
         start = text.find(token, end)
         if start < 0 or text[end:start].strip():
-            return f"{where}: found the token {token!r}, which does not come next in its sentence's # text."
+            return f"{number}: found the token {token!r}, which does not come next in its sentence's # text."
         end = start + len(token)
         offsets.append((start, end))
     return offsets
@@ -180,7 +204,7 @@ def spans_from_tags(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
             begin = None
         if role != "O" and begin is None:
             begin, label = index, found
-        if role in "SUEL" and role != "O":
+        if role in "SUEL":
             yield begin, index, label
             begin = None
 
@@ -226,11 +250,11 @@ def pieces_and_tags(document: Document) -> tuple[list[tuple[int, int]], list[str
     """The words and marks of a text, divided where mentions begin and end, the tag of each in BIO, and what these
     cannot hold."""
     entities = [replace(entity, label=without_surrogates(entity.label)) for entity in document.entities]
-    types = sorted({entity.label for entity in entities})
+    types = {label: number for number, label in enumerate(sorted({entity.label for entity in entities}))}
     cuts = sorted({cut for entity in entities for cut in (entity.start, entity.end)})
     pieces = [piece for match in PIECE.finditer(document.text) for piece in _cut(*match.span(), cuts)]
     starts, ends = np.array(pieces, np.int64).reshape(-1, 2).T
-    labels, reasons = bio_from_spans([(e.start, e.end, types.index(e.label)) for e in entities], starts, ends)
+    labels, reasons = bio_from_spans([(e.start, e.end, types[e.label]) for e in entities], starts, ends)
     names = ["O", *(f"{role}-{label}" for label in types for role in "BI")]
     problems = [Problem(KINDS.get(reason, reason), mention_shown(document, entities[i])) for i, reason in reasons]
     return pieces, [names[label] for label in labels.tolist()], problems

@@ -1,17 +1,20 @@
 """A `datasets` dataset, from the Hub or disk: our rows, `tokens` and `ner_tags`, or the BigBio `kb` schema."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from datasets import ClassLabel, Dataset, Features, List, concatenate_datasets, load_dataset, load_from_disk
+from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset, load_from_disk
 from datasets.table import InMemoryTable
 from pyarrow import parquet
 
-from train.corpora.conll import TAG, detokenized, spans_from_tags
-from train.corpora.source import readable
-from train.documents import Document, Reading, from_rows, in_order
+from train.corpora.conll import TAG, SentenceJoiner
+from train.corpora.source import readable, split_of
+from train.documents import Document, Reading, brief, from_rows, in_order
 from train.errors import InputError
+
+
+LARGEST_GAP = 100_000  # characters between passages
 
 
 def read_dataset(path: str, reading: Reading) -> Iterator[Document]:
@@ -38,11 +41,12 @@ def load_splits(path: str) -> dict[str, Dataset]:
     """The dataset's splits, or the one that `path` names."""
     folder = Path(path)
     try:
-        if folder.is_dir() or folder.parent.is_dir():
-            if not folder.is_dir():  # a split's name
-                return {folder.name: load_splits(str(folder.parent))[folder.name]}
-            saved = any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
-            found = load_from_disk(path) if saved else _parquet(folder)
+        if _is_saved(folder):
+            found = load_from_disk(path)
+        elif folder.exists():
+            found = _parquet(folder)
+        elif _is_saved(folder.parent) or any(folder.parent.rglob("*.parquet")) and "/" in path:
+            return {folder.name: load_splits(str(folder.parent))[folder.name]}
         else:
             match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
             if not match:
@@ -58,18 +62,24 @@ def load_splits(path: str) -> dict[str, Dataset]:
     return {"all": found} if isinstance(found, Dataset) else dict(found)
 
 
-def _parquet(folder: Path) -> dict[str, Dataset]:
-    """Not by `load_dataset`: its cache knows a local file by its time alone."""
+def _is_saved(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("dataset_dict.json", "state.json"))
+
+
+def _parquet(path: Path) -> dict[str, Dataset]:
+    """By the splits that folders or files are called after. Not by `load_dataset`: its cache knows a local file by its
+    time alone."""
     parts: dict[str, list[Dataset]] = {}
-    for file in sorted(folder.rglob("*.parquet")):
-        split = re.match(r"[^-._]*", file.name)[0]
+    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        name = file.relative_to(path).as_posix().removesuffix(".parquet") if path.is_dir() else file.stem
+        split = split_of(name)[0] or re.sub(r"-[0-9]+-of-[0-9]+$", "", name)
         parts.setdefault(split, []).append(Dataset(InMemoryTable(parquet.read_table(file))))
     if not parts:
-        raise InputError(f"{folder}: found no Parquet files and nothing that `save_to_disk` wrote.")
+        raise InputError(f"{path}: found no Parquet files and nothing that `save_to_disk` wrote.")
     return {name: concatenate_datasets(rows) for name, rows in parts.items()}
 
 
-def read_rows(rows: Dataset, reading: Reading, where: str = "row") -> Iterator[Document]:
+def read_rows(rows: Dataset, reading: Reading, where: str = "dataset") -> Iterator[Document]:
     """The documents in the rows of a dataset; raises InputError as `read_dataset` does."""
     with readable(where):
         yield from _read_rows(rows, reading, where)
@@ -77,20 +87,15 @@ def read_rows(rows: Dataset, reading: Reading, where: str = "row") -> Iterator[D
 
 def _read_rows(rows: Dataset, reading: Reading, where: str) -> Iterator[Document]:
     columns = set(rows.features)
+    placed = ((f"{where}, row {number}", f"row-{number}", row) for number, row in enumerate(rows))
     if {"tokens", "ner_tags"} <= columns or ("tokens" in columns and not reading.annotated):
-        yield from _from_tokens(rows, reading, where)
+        yield from _from_tokens(placed, _names(rows.features, "ner_tags"), reading)
     elif {"passages", "entities"} <= columns:
-        seen = set()
-        for number, row in enumerate(rows):
-            document = _from_kb(row, reading, f"{where} {number}")
-            if document.id in seen:
-                raise InputError(f"{where} {number}: found the document_id {document.id!r} again.")
-            seen.add(document.id)
-            yield document
+        for place, _, row in placed:
+            yield _from_kb(row, reading, place)
     elif "text" in columns:
-        label = _label_names(rows.features)
-        named = ({**row, "entities": _named(row.get("entities"), label)} for row in rows)
-        yield from from_rows(((f"{where} {n}", f"row-{n}", row) for n, row in enumerate(named)), reading)
+        name = _names(rows.features, "entities", "label")
+        yield from from_rows(((place, id, _named(row, name, place)) for place, id, row in placed), reading)
     else:
         raise InputError(
             f'{where}: found the columns {", ".join(sorted(columns))}, expected "text" and "entities", "tokens" and '
@@ -98,61 +103,63 @@ def _read_rows(rows: Dataset, reading: Reading, where: str) -> Iterator[Document
         )
 
 
-def _label_names(features: Features) -> Callable[[object], object]:
-    entities = features.get("entities")
-    label = entities.feature.get("label") if isinstance(entities, List) and isinstance(entities.feature, dict) else None
-    return label.int2str if isinstance(label, ClassLabel) else lambda value: value
+def _names(features: Features, *path: str) -> Callable[[object], object]:
+    """What gives numbers their names, where the items of a list are a `ClassLabel`."""
+    feature = getattr(features.get(path[0]), "feature", None)
+    feature = feature.get(path[1]) if path[1:] and isinstance(feature, dict) else feature
+    return feature.int2str if isinstance(feature, ClassLabel) else lambda value: value
 
 
-def _named(entities: object, name: Callable) -> object:
-    if not isinstance(entities, list):
-        return entities
-    return [{**e, "label": name(e["label"])} if isinstance(e, Mapping) and "label" in e else e for e in entities]
+def _named(row: Mapping, name: Callable, where: str) -> Mapping:
+    if not isinstance(entities := row.get("entities"), list):
+        return row
+    try:
+        named = [{**e, "label": name(e["label"])} if isinstance(e, Mapping) and "label" in e else e for e in entities]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{where}: found a label without a name ({error}).") from None
+    return {**row, "entities": named}
 
 
-def _from_tokens(rows: Dataset, reading: Reading, where: str) -> Iterator[Document]:
-    name = lambda tag: tag  # noqa: E731
-    if reading.annotated:
-        tags = rows.features["ner_tags"]
-        if isinstance(getattr(tags, "feature", None), ClassLabel):
-            name = tags.feature.int2str
-    group = next((column for column in ("document_id", "doc_id") if column in rows.features), None)
-    document, seen = None, set()
-    for number, row in enumerate(rows):
-        place = f"{where} {number}"
-        id = str(row[group]) if group else str(row["id"]) if row.get("id") is not None else f"row-{number}"
-        if document is None or not group or id != document.id:
-            if document:
-                yield document
-            if id in seen:
-                raise InputError(f"{place}: found the id {id!r} again; give each document its own.")
-            seen.add(id)
-            document = Document(id, "")
-        text, offsets = detokenized(row["tokens"])
-        begin = len(document.text) + bool(document.text)
-        document.text += "\n" * bool(document.text) + text
-        if not reading.annotated:
-            continue
-        named = [name(tag) for tag in row["ner_tags"]]
-        if len(named) != len(offsets) or not all(isinstance(tag, str) and TAG.fullmatch(tag) for tag in named):
-            raise InputError(f"{place}: found {named[:5]!r} … as ner_tags, expected O, B-… or I-… of each token.")
-        for first, last, label in spans_from_tags(named):
-            reading.add(document, [(begin + offsets[first][0], begin + offsets[last][1])], label, place)
-    if document:
-        yield document
+def _from_tokens(rows: Iterable[tuple[str, str, Mapping]], name: Callable, reading: Reading) -> Iterator[Document]:
+    joined = None
+    for where, default_id, row in rows:
+        group = next((row[column] for column in ("document_id", "doc_id") if row.get(column) is not None), None)
+        id = str(group if group is not None else default_id if row.get("id") is None else row["id"])
+        tokens, tags = row["tokens"], row["ner_tags"] if reading.annotated else None
+        try:
+            tags = [name(tag) for tag in tags] if reading.annotated else ["O"] * len(tokens)
+        except (ValueError, TypeError):
+            tags = tags or []
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise InputError(f"{where}: found the tokens {brief(tokens)}, expected a list of strings.")
+        if len(tags) != len(tokens) or not all(isinstance(tag, str) and TAG.fullmatch(tag) for tag in tags):
+            raise InputError(f"{where}: found the ner_tags {brief(tags)}, expected O, B-… or I-… of each token.")
+        if joined and (group is None or id != joined.id):
+            yield joined.document(reading)
+            joined = None
+        joined = joined or SentenceJoiner(id)
+        joined.add([(0, token, tag) for token, tag in zip(tokens, tags, strict=True)], None, where, reading)
+    if joined:
+        yield joined.document(reading)
 
 
 def _from_kb(row: Mapping, reading: Reading, where: str) -> Document:
     """Passages stand at their offsets, with spaces between them where there is a gap."""
     try:
-        text = ""
+        parts, length = [], 0
         for passage in sorted(_structs(row["passages"]), key=lambda passage: passage["offsets"][0][0]):
             for piece, (start, _) in zip(passage["text"], passage["offsets"], strict=True):
-                text += " " * min(start - len(text), 1_000_000) + piece
-        document = Document(str(row.get("document_id") or row["id"]), text)
+                if not 0 <= start - length <= LARGEST_GAP:
+                    raise InputError(f"{where}: found a passage at {start}, expected one at or soon after {length}.")
+                parts += [" " * (start - length), piece]
+                length = start + len(piece)
+        id = row["id"] if row.get("document_id") is None else row["document_id"]
+        document = Document(str(id), "".join(parts))
         for entity in _structs(row["entities"]) if reading.annotated else ():
-            reading.add(document, [tuple(span) for span in entity["offsets"]], entity["type"], where)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+            quoted = " ".join(entity["text"]) if entity.get("text") else None
+            spans = [tuple(span) for span in entity["offsets"]]
+            reading.add(document, spans, entity["type"], where, quoted=quoted)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{where}: found no document of the BigBio kb schema ({error!r}).") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from train.corpora.source import CorpusFile
 from train.corpora.standoff_xml import normalized
 from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Problem, Reading, in_order
+from train.documents import Document, Reading, in_order
 from train.errors import InputError
 
 
@@ -17,20 +17,16 @@ UNCLOSED = re.compile("(<PHI [^<>]*>[^<]*)<PHI [^<>]*>(?=[^<]*<PHI )")
 def read_inline_xml(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
     """The records of XML files; a document's id is the record's ID, after the file's path where there are several.
 
-    Raises InputError for what is no XML, a record without ID or <TEXT>, an ID seen before, and a mention without TYPE.
+    Raises InputError for what is no XML, a record without ID or one <TEXT>, and a mention without TYPE.
     """
     for file in files:
-        root, seen = parse_xml(file, "ROOT|RECORD|TEXT|PHI", lambda text: UNCLOSED.sub(r"\1</PHI>", text)), set()
+        root = parse_xml(file, "ROOT|RECORD|TEXT|PHI", lambda text: UNCLOSED.sub(r"\1</PHI>", text))
         for record in root.iter("RECORD"):
-            id, body = shown(record.get("ID")), record.find("TEXT")
-            if not id or body is None:
-                raise InputError(f"{file.where}: found a <RECORD ID={id!r}> without ID or <TEXT>, expected both.")
-            if id in seen:
-                raise InputError(f"{file.where}: found the record {id!r} again; give each its own ID.")
-            seen.add(id)
-            yield _document(
-                f"{file.stem}/{id}" if len(files) > 1 else id, body, f"{file.where}: record {id!r}", reading
-            )
+            id, bodies = shown(record.get("ID")), record.findall("TEXT")
+            if not id or len(bodies) != 1:
+                raise InputError(f"{file.where}: found a <RECORD ID={id!r}> with {len(bodies)} <TEXT>, expected one.")
+            where = f"{file.where}: record {id!r}"
+            yield _document(f"{file.stem}/{id}" if len(files) > 1 else id, bodies[0], where, reading)
 
 
 def _document(id: str, body, where: str, reading: Reading) -> Document:
@@ -53,9 +49,6 @@ def _document(id: str, body, where: str, reading: Reading) -> Document:
         label = shown(element.get("TYPE"))
         if element.tag != "PHI" or not label:
             raise InputError(f"{where}: found <{element.tag}> without TYPE in the text, expected <PHI TYPE=…>.")
-        if start == end:
-            document.problems.append(Problem("outside the text", f"{where}: an empty {label} at {start}"))
-        else:
-            reading.add(document, [(start, end)], label, where)
+        reading.add(document, [(start, end)], label, where)
     document.entities = in_order(document.entities)
     return document

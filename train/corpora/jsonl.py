@@ -12,16 +12,19 @@ from train.errors import InputError
 
 
 def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
-    """The documents of .jsonl and .jsonl.gz files, read line by line; one without an id is called `line-N`.
+    """The documents of .jsonl and .jsonl.gz files, read line by line; one without an id is called `line-N`, and where
+    there are several files, ids begin with a file's path.
 
-    Raises InputError, naming file and line, for what is no JSON, no UTF-8 or no document, for a mention outside of
-    its text and an id seen before.
+    Raises InputError, naming file and line, for what is no JSON, no UTF-8 or no document, and for a mention outside of
+    its text.
     """
-    return from_rows((row for file in files for row in _rows(file, len(files) > 1)), reading)
+    for file in files:
+        for document in from_rows(_rows(file), reading):
+            document.id = f"{file.stem}/{document.id}" if len(files) > 1 else document.id
+            yield document
 
 
-def _rows(file: CorpusFile, named: bool) -> Iterator[tuple[str, str, object]]:
-    prefix = file.stem + "/" if named else ""
+def _rows(file: CorpusFile) -> Iterator[tuple[str, str, object]]:
     for number, line in enumerate(file.lines(), 1):
         where = f"{file.where}:{number}"
         text = decode_utf8(line, where)
@@ -33,7 +36,7 @@ def _rows(file: CorpusFile, named: bool) -> Iterator[tuple[str, str, object]]:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: found what is no JSON ({error}), expected one object a line.") from None
-        yield where, f"{prefix}line-{number}", row
+        yield where, f"line-{number}", row
 
 
 def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:

@@ -2,12 +2,14 @@
 
 import gzip
 import io
+import lzma
 import os
 import re
+import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,18 +25,31 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 SUFFIXES = re.compile(r"(?<=[^/])(\.(txt|ann|xml|con|extent|conll|tsv|bio|iob2?|jsonl))+$", re.IGNORECASE)
 FAULTS = (  # what damaged files and archives raise
     *(OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError),
-    *(ValueError, OverflowError),
+    *(ValueError, OverflowError, lzma.LZMAError),
 )
+
+
+SPLITS = {  # how a folder or a file is called that holds a split
+    "train": "train(ing)?",
+    "validation": "dev(el(opment)?)?|valid(ation)?|val",
+    "test": "test(ing|s)?",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of a corpus: its path inside of the corpus, with slashes and without .gz, since it is read unpacked, and
-    where it lies, for messages."""
+    """A file of a corpus.
+
+    Attributes:
+        name: its path inside of the corpus, with slashes and without .gz, since it is read unpacked.
+        where: where it lies, for messages.
+        largest: how many bytes it may unpack to; None for one that is as large as it lies on the disk.
+    """
 
     name: str
     where: str
     opened: Callable[[], IO[bytes]]
+    largest: int | None = None
 
     @property
     def stem(self) -> str:
@@ -43,12 +58,9 @@ class CorpusFile:
 
     def read(self) -> bytes:
         with readable(self.where), self.opened() as stream:
-            grows = not isinstance(stream, io.BufferedReader)  # a plain file on disk is as large as it is
-            data = stream.read(LARGEST + 1 if grows else -1)
-            if grows and len(data) > LARGEST:
-                raise InputError(
-                    f"{self.where}: found more than {LARGEST >> 20} MiB, expected a note; divide the file."
-                )
+            data = stream.read(-1 if self.largest is None else LARGEST + 1)
+            if self.largest is not None and len(data) > LARGEST:
+                raise InputError(f"{self.where}: found more than {LARGEST >> 20} MiB, expected a note; divide it.")
             return data
 
     def text(self) -> str:
@@ -56,11 +68,25 @@ class CorpusFile:
         return decode_utf8(self.read(), self.where)
 
     def lines(self) -> Iterator[bytes]:
+        size = 0
         with readable(self.where), self.opened() as stream:
             while line := stream.readline(LARGEST + 1):
-                if len(line) > LARGEST:
-                    raise InputError(f"{self.where}: found a line of more than {LARGEST >> 20} MiB; divide it.")
+                size += len(line)
+                if len(line) > LARGEST or size > (self.largest or size):
+                    raise InputError(f"{self.where}: found {size >> 20} MiB, more than its lines could; divide it.")
                 yield line
+
+
+def split_of(path: str, named: Mapping[str, str] = SPLITS) -> tuple[str | None, int]:
+    """The split that the first part of a path speaks for which speaks for one, and the number of that part; None for a
+    part that speaks for two, as `train_dev`."""
+    for number, part in enumerate(path.lower().split("/")):
+        found = {
+            split for split, words in named.items() if re.search(rf"(?<![a-z])({words})([-_]?sets?)?(?![a-z])", part)
+        }
+        if found:
+            return (found.pop() if len(found) == 1 else None), number
+    return None, 0
 
 
 @contextmanager
@@ -89,65 +115,75 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
     path, wanted = Path(path), (*suffixes, *companions)
     if path.is_dir():
         files = list(_folder(path))
-        found = [file for file in files if file.name.lower().endswith(wanted)]
-        if not found:
-            inside = (_archive(Path(file.where), file.name + "/") for file in files if file.name.endswith(ARCHIVES))
-            found = [file for archive in inside for file in archive if file.name.lower().endswith(wanted)]
-    elif path.is_file() and path.name.endswith(ARCHIVES):
-        found = [file for file in _archive(path) if file.name.lower().endswith(wanted)]
-    elif path.is_file():
-        stem = path.name.removesuffix(path.suffix)
-        beside = [path, *(path.with_name(stem + suffix) for suffix in companions)]
-        found = [_on_disk(file.name, file) for file in dict.fromkeys(beside) if file.is_file()]
+        archives = [file for file in files if is_archive(file.name)]
+        files = [file for file in files if file.name.lower().endswith(wanted)]
+        if files and archives:
+            print(f"note: {archives[0].where} is not looked into, since files lie beside it", file=sys.stderr)
+        elif archives:
+            found = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
+            files = [file for file in found if file.name.lower().endswith(wanted)]
+    elif path.is_file() and not is_archive(path.name):
+        files = _with_companions(list(_folder(path.parent, is_deep=False)), path.name, companions)
     else:
-        found = _inside_of_archive(path, wanted)
-    return sorted(found, key=lambda file: file.name.split("/"))
-
-
-def _on_disk(name: str, path: str | Path) -> CorpusFile:
-    return _file(name, str(path), lambda: open(path, "rb"))
-
-
-def _file(name: str, where: str, opened: Callable[[], IO[bytes]]) -> CorpusFile:
-    if name.endswith(".gz") and not name.endswith(ARCHIVES):
-        return CorpusFile(name.removesuffix(".gz"), where, lambda: gzip.GzipFile(fileobj=opened()))
-    return CorpusFile(name, where, opened)
-
-
-def _folder(root: Path) -> Iterator[CorpusFile]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = os.path.relpath(folder, root).replace(os.sep, "/")
-        prefix = "" if inside == "." else inside + "/"
-        for name in names:
-            if not name.startswith("."):
-                yield _on_disk(prefix + name, os.path.join(folder, name))
-
-
-def _inside_of_archive(path: Path, wanted: tuple[str, ...]) -> list[CorpusFile]:
-    for archive in path.parents:
-        if archive.is_file() and archive.name.endswith(ARCHIVES):
-            inside = path.relative_to(archive).as_posix()
-            files = [file for file in _archive(archive) if f"{file.name}/".startswith(f"{inside}/")]
+        archive = next((part for part in (path, *path.parents) if part.is_file() and is_archive(part.name)), None)
+        if archive is None:
+            raise InputError(f"{path}: found no such file or folder; check the path.")
+        files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
+        if inside != ".":
+            part = [replace(f, name=f.name[len(inside) + 1 :]) for f in files if f.name.startswith(f"{inside}/")]
+            files = part or _with_companions(files, inside, companions)
             if not files:
                 raise InputError(f"{archive}: found nothing called {inside!r} in it; check the path.")
-            cut = len(inside) + 1 if any(file.name != inside for file in files) else inside.rfind("/") + 1
-            files = [replace(file, name=file.name[cut:]) for file in files]
-            return [file for file in files if len(files) == 1 or file.name.lower().endswith(wanted)]
-    raise InputError(f"{path}: found no such file or folder; check the path.")
+            wanted = wanted if part else ("",)
+        files = [file for file in files if file.name.lower().endswith(wanted)]
+    return sorted(files, key=lambda file: file.name.split("/"))
+
+
+def is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
+
+
+def _with_companions(files: Sequence[CorpusFile], name: str, companions: Sequence[str]) -> list[CorpusFile]:
+    """The file of this name, and those beside it, by their names alone."""
+    folder, _, last = name.lower().removesuffix(".gz").rpartition("/")
+    stem = os.path.splitext(last)[0]
+    beside = [f"{folder}/{other}".lstrip("/") for other in (last, *(stem + suffix for suffix in companions))]
+    files = [file for file in files if file.name.lower() in beside]
+    return [replace(file, name=file.name.rpartition("/")[2]) for file in files]
+
+
+def _file(name: str, where: str, opened: Callable[[], IO[bytes]], largest: int | None = None) -> CorpusFile:
+    if name.lower().endswith(".gz") and not is_archive(name):
+        largest = largest or max(LARGEST, LARGEST_RATIO * os.path.getsize(where))
+        return CorpusFile(name[:-3], where, lambda: gzip.GzipFile(fileobj=opened()), largest)
+    return CorpusFile(name, where, opened, largest)
+
+
+def _folder(root: Path, prefix: str = "", is_deep: bool = True, above: frozenset[str] = frozenset()):
+    """The files in a folder and, through links too, in those in it; pipes and devices are none."""
+    real = os.path.realpath(root)
+    if real in above:
+        return
+    for entry in os.scandir(root):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            yield _file(prefix + entry.name, entry.path, lambda path=entry.path: open(path, "rb"))
+        elif is_deep and entry.is_dir():
+            yield from _folder(entry.path, f"{prefix}{entry.name}/", True, above | {real})
 
 
 def _archive(path: Path, prefix: str = "") -> Iterator[CorpusFile]:
     with readable(str(path)):
         largest = max(LARGEST, LARGEST_RATIO * path.stat().st_size)
-        members = _zip_members(path, largest) if path.name.endswith(".zip") else _tar_members(path, largest)
+        members = _zip_members(path, largest) if path.suffix.lower() == ".zip" else _tar_members(path, largest)
         for name, opened in members:
             parts = re.split(r"[/\\]", name)
             if ".." in parts or not parts[0] or re.match("[A-Za-z]:", name):
                 raise InputError(f"{path}: found the member {name!r}, which leads out of the archive; do not use it.")
             parts = [part for part in parts if part not in ("", ".")]
             if not any(part.startswith(".") for part in parts):
-                yield _file(prefix + "/".join(parts), f"{path}/{name}", opened)
+                yield _file(prefix + "/".join(parts), f"{path}/{name}", opened, largest)
 
 
 def _zip_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
@@ -161,7 +197,7 @@ def _zip_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], I
 def _tar_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
     """As a stream, since a compressed archive cannot be read at random: its files are kept in memory."""
     total = 0
-    with open(path, "rb") if path.suffix == ".tar" else gzip.open(path) as stream:
+    with open(path, "rb") if path.suffix.lower() == ".tar" else gzip.open(path) as stream:
         stream = _Limited(stream, path, largest)
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:

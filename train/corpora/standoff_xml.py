@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 from train.corpora.source import CorpusFile
 from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Problem, Reading, in_order
+from train.documents import Document, Problem, Reading, brief, in_order, reads
 from train.errors import InputError
 
 
@@ -16,7 +17,7 @@ NEARBY = (0, 1, -1, 2, -2)  # how far offsets may be off: a line end more or les
 class _Tag(NamedTuple):
     start: int
     end: int
-    text: str
+    text: str | None
     label: str
     where: str
 
@@ -28,25 +29,30 @@ def read_standoff_xml(files: Sequence[CorpusFile], reading: Reading, tag: str | 
     with which more tags agree. Offsets that are off by a leading line end are moved to where the tags' texts are.
 
     Args:
-        tag: only tags of this name, such as EVENT; by default all that have a start and a type.
+        tag: only tags of this name, such as EVENT; by default all that have a start or a TYPE.
 
-    Raises InputError for what is no XML, has no <TEXT> or <TAGS>, and for a tag without offsets or type.
+    Raises InputError for what is no XML, has not one <TEXT> and one <TAGS>, and for a tag without offsets or type.
     """
     for file in files:
         root = parse_xml(file)
-        body, tags = root.find("TEXT"), root.find("TAGS")
-        if body is None or len(body):
-            raise InputError(f"{file.where}: found no <TEXT> without tags in it, expected a note in standoff XML.")
-        text = shown(body.text)
+        text = shown(only(root, "TEXT", file.where).text)
         document = Document(file.stem, normalized(text))
         if reading.annotated:
-            if tags is None:
-                raise InputError(f"{file.where}: found no <TAGS>; add them, or read without annotations.")
-            found = [_tag(element, file) for element in tags if _is_mention(element, tag)]
-            if "\r" in text and _agreeing(text, found) > _agreeing(document.text, found):
+            elements = list(only(root, "TAGS", file.where).iter())[1:]
+            tags = [_tag(element, file) for element in elements if _is_mention(element, tag)]
+            if "\r" in text and _agreeing(text, tags) > _agreeing(document.text, tags):
                 document.text = text
-            _add_mentions(document, found, reading)
+            _add_mentions(document, tags, reading)
         yield document
+
+
+def only(root: Element, name: str, where: str) -> Element:
+    """The one element of this name; raises InputError for none, several, and a <TEXT> with tags in it."""
+    found = root.findall(name)
+    if len(found) != 1 or (name == "TEXT" and len(found[0])):
+        what = "no text alone" if len(found) == 1 else len(found) or "no"
+        raise InputError(f"{where}: found {what} <{name}>, expected one of a note in standoff XML.")
+    return found[0]
 
 
 def normalized(text: str) -> str:
@@ -54,22 +60,23 @@ def normalized(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _is_mention(element, tag: str | None) -> bool:
+def _is_mention(element: Element, tag: str | None) -> bool:
     return element.tag == tag if tag else "start" in element.attrib or "TYPE" in element.attrib
 
 
-def _tag(element, file: CorpusFile) -> _Tag:
-    where = f"{file.where}: <{element.tag} id={element.get('id')!r}>"
+def _tag(element: Element, file: CorpusFile) -> _Tag:
+    where = f"{file.where}: <{element.tag} id={element.get('id')!r} start={element.get('start')!r}>"
     offsets = element.get("start", ""), element.get("end", "")
-    label = shown(element.get("TYPE") or element.get("type"))
     if not all(re.fullmatch("-?[0-9]{1,18}", offset) for offset in offsets):
         raise InputError(f"{where}: found start={offsets[0]!r} and end={offsets[1]!r}, expected two whole numbers.")
-    return _Tag(int(offsets[0]), int(offsets[1]), shown(element.get("text")), label, where)
+    text = shown(element.get("text"))
+    label = shown(element.get("TYPE") or element.get("type"))
+    return _Tag(int(offsets[0]), int(offsets[1]), text if text.strip() else None, label, where)
 
 
 def _agrees(text: str, tag: _Tag, shift: int) -> bool:
     start, end = tag.start + shift, tag.end + shift
-    return 0 <= start < end <= len(text) and text[start:end].split() == tag.text.split()
+    return tag.text is not None and 0 <= start < end <= len(text) and reads(text, [(start, end)], tag.text)
 
 
 def _agreeing(text: str, tags: Sequence[_Tag], shift: int = 0) -> int:
@@ -78,18 +85,15 @@ def _agreeing(text: str, tags: Sequence[_Tag], shift: int = 0) -> int:
 
 def _add_mentions(document: Document, tags: Sequence[_Tag], reading: Reading) -> None:
     text, shifts = document.text, NEARBY
-    if _agreeing(text, tags) < len(tags):  # first the one that mends most
+    if _agreeing(text, tags) < sum(tag.text is not None for tag in tags):  # first the one that mends most
         shifts = sorted(NEARBY, key=lambda shift: (-_agreeing(text, tags, shift), NEARBY.index(shift)))
     for tag in tags:
         shift = next((shift for shift in shifts if _agrees(text, tag, shift)), None)
         start, end = tag.start + (shift or 0), tag.end + (shift or 0)
-        if shift is not None:
-            if tag.text == tag.text.strip():  # then the line end before it is none of the mention
-                covered = text[start:end]
-                start, end = start + len(covered) - len(covered.lstrip()), end - len(covered) + len(covered.rstrip())
-            if shift:
-                document.problems.append(Problem("offsets moved", f"{tag.where}: by {shift}, to {tag.text!r}"))
-        if reading.add(document, [(start, end)], tag.label, tag.where) and shift is None:
-            found = text[start:end]
-            document.problems.append(Problem("text differs", f"{tag.where}: {tag.text!r}, in the text {found!r}"))
+        if shift is not None and tag.text == tag.text.strip():  # then the line end before it is none of the mention
+            covered = text[start:end]
+            start, end = start + len(covered) - len(covered.lstrip()), end - len(covered) + len(covered.rstrip())
+        reading.add(document, [(start, end)], tag.label, tag.where, quoted=tag.text)
+        if shift:
+            document.problems.append(Problem("offsets moved", f"{tag.where}: by {shift}, to {brief(tag.text)}"))
     document.entities = in_order(document.entities)

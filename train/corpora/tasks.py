@@ -16,7 +16,7 @@ class Task:
         labels: all that occur.
         sentences: how many the paper counts, by split.
         folder: where `clinx corpus fetch` puts the files, or tells where to put them; two tasks may share one.
-        exclude: regular expression; files whose path it occurs in belong to another task, or to none.
+        exclude: regular expression; files in whose folders it occurs belong to another task, or to none.
         splits: regular expressions for what in a path speaks for a split, where it is not its name.
         zenodo: records of which all files are downloaded; none for what one has to apply for.
         archives: names of the files that one gets, for those that one has to apply for or download by hand.
@@ -120,14 +120,14 @@ _ALL = (
         name="meddoprof-n",
         title="MEDDOPROF, track N: professions and employment in Spanish case reports",
         labels=("ACTIVIDAD", "PROFESION", "SITUACION_LABORAL"),
-        exclude="background|task2|class|complementary|joint",
+        exclude="background|task2|(^|/)(meddoprof-)?class(/|$)|complementary-entities|class_joint",
         **_MEDDOPROF,
     ),
     Task(
         name="meddoprof-c",
         title="MEDDOPROF, track C: whose professions, in Spanish case reports",
         labels=("FAMILIAR", "OTROS", "PACIENTE", "SANITARIO"),
-        exclude=r"background|task1|(^|[/-])ner/|complementary|joint|\.conll$",
+        exclude="background|task1|(^|/)(meddoprof-)?ner(/|$)|complementary-entities|class_joint",
         **_MEDDOPROF,
     ),
     Task(

@@ -17,6 +17,7 @@ NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 CARRIED = {chr(code): chr(0x10F000 + code % 0x100) for code in (*range(0x20), 0xFFFE, 0xFFFF)}
 SHOWN = {carried: character for character, carried in CARRIED.items()}
 DEEPEST = 100  # tags within each other; a file may nest millions to fill the memory
+ENCODINGS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16")  # some others take quadratic time
 ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]+)["']""")
 STRAY_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 ATTRIBUTES = r"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*"""
@@ -35,11 +36,11 @@ def parse_xml(file: CorpusFile, tags: str = r"[A-Za-z_][\w:.-]*", mend: Callable
     Raises InputError with line and column for what is no XML even so, and for entity declarations.
     """
     text = NO_XML.sub(lambda match: CARRIED[match[0]], _decoded(file))
-    before, *texts = text.split("<TEXT>")
-    for index, part in enumerate(texts):
-        inside, end, after = part.partition("</TEXT>")
-        texts[index] = inside.replace("\r", CARRIED["\r"]) + end + after
-    text = "<TEXT>".join([before, *texts])
+    parts = re.split("(<TEXT(?: [^<>]*)?>)", text)
+    for index in range(2, len(parts), 2):
+        inside, end, after = parts[index].partition("</TEXT>")
+        parts[index] = inside.replace("\r", CARRIED["\r"]) + end + after
+    text = "".join(parts)
     try:
         return _parse(text, file)
     except ParseError as error:
@@ -61,6 +62,8 @@ def _decoded(file: CorpusFile) -> str:
         encoding = "utf-16"
     try:
         encoding = codecs.lookup(encoding).name
+        if encoding not in ENCODINGS:
+            raise LookupError("an encoding that is not read")
         return data.decode("utf-8-sig" if encoding in ("utf-8", "ascii") else encoding)
     except (LookupError, UnicodeError) as error:
         raise InputError(f"{file.where}: found what is no {encoding} ({error}); convert the file to UTF-8.") from None
