@@ -290,7 +290,7 @@ class Hub:
         oid = hashlib.sha256(data).hexdigest()
         if self.large.get(oid) == data and self._mode({"path": name, "size": len(data)})["uploadMode"] == "lfs":
             headers |= {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{oid}"'}
-            return RedirectResponse(f"{self.url}/large/{oid}", 302, headers)
+            return RedirectResponse(f"{self.url.replace('127.0.0.1', 'localhost')}/large/{oid}", 302, headers)  # a CDN
         return _ranged(request, data, headers)
 
     def _action(self, asked: dict) -> dict:

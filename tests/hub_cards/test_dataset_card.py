@@ -55,7 +55,7 @@ def test_a_second_push_replaces_what_is_no_longer_there(hub, client, corpus, tmp
     assert client(*PUSH).returncode == 0
     before = hub.repos["dataset", "org/notes"].branches["main"]
     (tmp_path / "corpus/dev.jsonl").unlink()
-    run = client(*[argument.replace("out", "second") for argument in PUSH], "--public")
+    run = client(*["second" if argument == "out" else argument for argument in PUSH], "--public")
     assert run.returncode == 0, run.stderr
     assert "data/validation-00000-of-00001.parquet" not in hub.files("org/notes", "dataset")
     assert "data/validation-00000-of-00001.parquet" in hub.files("org/notes", "dataset", before)

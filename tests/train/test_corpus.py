@@ -1,6 +1,7 @@
 """`clinx corpus`: what it counts, lists and writes, as a user sees it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,13 @@ def test_the_real_corpora_fit_their_tasks(corpora, clinx):
         clinx("corpus", "stats", corpora / "meddoprof", "--task", "meddoprof-n", "--format", "conll", "--json")[1]
     )
     assert found["findings"] == ["the test split is missing"]
+
+
+def test_the_table_of_the_documentation_is_what_the_command_prints(corpora, mini_encoder, clinx, monkeypatch):
+    monkeypatch.chdir(corpora)
+    _, out, _ = clinx("corpus", "stats", "--markdown", "--tokenizer", mini_encoder, "pharmaconer", "ncbi-disease")
+    table = (Path(__file__).parents[2] / "docs/corpora.md").read_text(encoding="utf-8")
+    assert all(row in table for row in out.splitlines())
 
 
 def test_a_corpus_is_converted_and_what_is_lost_is_told(faulty, tmp_path, clinx):

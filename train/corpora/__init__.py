@@ -79,14 +79,7 @@ def read_splits(
     """
     format, reading = known_format(path, format or (task and task.format)), Reading(**options)
     if format == "dataset":
-        parts = load_splits(str(path))
-        names = {name: split_of(name)[0] or name for name in parts}
-        if len(set(names.values())) < len(names):
-            names = {name: name for name in parts}
-        where = f"{path}, split {{}}".format
-        return {
-            names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()
-        }
+        return _dataset_splits(str(path), reading)
     named, splits, others = SPLITS | (task.splits if task else {}), {}, []
     is_collection = FORMATS[format].is_collection
     for file in _files(path, format):
@@ -109,6 +102,14 @@ def read_splits(
         for name in named
         if name in splits
     }
+
+
+def _dataset_splits(path: str, reading: Reading) -> dict[str, Iterator[Document]]:
+    parts = load_splits(path)
+    names = {name: split_of(name)[0] or name for name in parts}
+    names = names if len(set(names.values())) == len(names) else {name: name for name in parts}
+    where = f"{path}, split {{}}".format
+    return {names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()}
 
 
 def _files(path: str | Path, format: str) -> list[CorpusFile]:

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,19 +123,22 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
             found = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
             files = [file for file in found if file.name.lower().endswith(wanted)]
     elif path.is_file() and not is_archive(path.name):
-        files = _with_companions(list(_folder(path.parent, is_deep=False)), path.name, companions)
+        files = _with_companions(_on_disk(path.name, path), _folder(path.parent, is_deep=False), companions)
     else:
         archive = next((part for part in (path, *path.parents) if part.is_file() and is_archive(part.name)), None)
         if archive is None:
             raise InputError(f"{path}: found no such file or folder; check the path.")
         files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
-        if inside != ".":
-            part = [replace(f, name=f.name[len(inside) + 1 :]) for f in files if f.name.startswith(f"{inside}/")]
-            files = part or _with_companions(files, inside, companions)
+        wholes = [file for file in files if file.name == inside.removesuffix(".gz") and file.where.endswith(path.name)]
+        file = wholes[0] if wholes else None
+        if file:
+            files = _with_companions(file, files, companions)
+        else:
+            start = "" if inside == "." else f"{inside}/"
+            files = [replace(file, name=file.name[len(start) :]) for file in files if file.name.startswith(start)]
             if not files:
                 raise InputError(f"{archive}: found nothing called {inside!r} in it; check the path.")
-            wanted = wanted if part else ("",)
-        files = [file for file in files if file.name.lower().endswith(wanted)]
+            files = [file for file in files if file.name.lower().endswith(wanted)]
     return sorted(files, key=lambda file: file.name.split("/"))
 
 
@@ -143,13 +146,15 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def _with_companions(files: Sequence[CorpusFile], name: str, companions: Sequence[str]) -> list[CorpusFile]:
-    """The file of this name, and those beside it, by their names alone."""
-    folder, _, last = name.lower().removesuffix(".gz").rpartition("/")
-    stem = os.path.splitext(last)[0]
-    beside = [f"{folder}/{other}".lstrip("/") for other in (last, *(stem + suffix for suffix in companions))]
-    files = [file for file in files if file.name.lower() in beside]
-    return [replace(file, name=file.name.rpartition("/")[2]) for file in files]
+def _with_companions(file: CorpusFile, others: Iterable[CorpusFile], companions: Sequence[str]) -> list[CorpusFile]:
+    """The file, and those beside it that are called after it, by their names alone."""
+    stem = os.path.splitext(file.name)[0].lower()
+    beside = [other for other in others if other.name.lower() in [stem + suffix for suffix in companions]]
+    return [replace(each, name=each.name.rpartition("/")[2]) for each in (file, *beside)]
+
+
+def _on_disk(name: str, path: str | Path) -> CorpusFile:
+    return _file(name, str(path), lambda: open(path, "rb"))
 
 
 def _file(name: str, where: str, opened: Callable[[], IO[bytes]], largest: int | None = None) -> CorpusFile:
@@ -168,7 +173,7 @@ def _folder(root: Path, prefix: str = "", is_deep: bool = True, above: frozenset
         if entry.name.startswith("."):
             continue
         if entry.is_file():
-            yield _file(prefix + entry.name, entry.path, lambda path=entry.path: open(path, "rb"))
+            yield _on_disk(prefix + entry.name, entry.path)
         elif is_deep and entry.is_dir():
             yield from _folder(entry.path, f"{prefix}{entry.name}/", True, above | {real})
 
