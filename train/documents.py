@@ -113,8 +113,8 @@ class Reading:
                 if self.discontinuous == "drop":
                     return
         document.entities.append(entity)
-        if quoted is not None and not reads(document.text, [(part.start, part.end) for part in parts], quoted):
-            found = document.text[entity.start : entity.end]
+        found = document.text[entity.start : entity.end]
+        if quoted not in (None, found) and not reads(document.text, [(part.start, part.end) for part in parts], quoted):
             document.problems.append(Problem("text differs", f"{where}: {brief(quoted)}, in the text {brief(found)}"))
 
 

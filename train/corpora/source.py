@@ -130,9 +130,8 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
             raise InputError(f"{path}: found no such file or folder; check the path.")
         files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
         wholes = [file for file in files if file.name == inside.removesuffix(".gz") and file.where.endswith(path.name)]
-        file = wholes[0] if wholes else None
-        if file:
-            files = _with_companions(file, files, companions)
+        if wholes:
+            files = _with_companions(wholes[0], files, companions)
         else:
             start = "" if inside == "." else f"{inside}/"
             files = [replace(file, name=file.name[len(start) :]) for file in files if file.name.startswith(start)]
