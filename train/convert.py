@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, List, Value
 from tqdm import tqdm
 
 from hub_cards.dataset import save_dataset_card
-from hub_cards.push import push_folder
+from hub_cards.push import PushError, Target, push_folder
 
 from .corpora import read_splits
 from .corpora.brat import write_brat
@@ -86,12 +86,9 @@ def convert(
 
 def _push(folder: Path, repo_id: str, public: bool) -> None:
     try:
-        push_folder(
-            folder, repo_id, "dataset", private=not public, message="Corpus converted by clinx", replaces="data/"
-        )
-    except Exception as error:  # of huggingface_hub and its HTTP library: no login, no rights, a wrong name, no network
-        reason = " ".join(str(error).split())
-        raise InputError(f"{repo_id}: cannot push there ({reason}); see `hf auth login`. No commit was made.") from None
+        push_folder(folder, Target(repo_id, "dataset", not public), "Corpus converted by clinx")
+    except PushError as error:
+        raise InputError(f"{error}. No commit was made.") from None
 
 
 def _write_dataset(
