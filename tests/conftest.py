@@ -1,5 +1,6 @@
 """Fixtures of all rooms: small tokenizers, a tiny encoder, and where real corpora and models lie, if they do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def hub():
 
 @pytest.fixture
 def client(hub, tmp_path):
-    """Runs Python or the `clinx` command in a fresh process with a fresh cache, against the loopback Hub."""
+    """Runs Python in a fresh process with a fresh cache, against the loopback Hub."""
 
     def run(*arguments, token: str | None = WRITER, home: str = "home", **environment) -> subprocess.CompletedProcess:
         environment = {
@@ -52,6 +53,30 @@ def client(hub, tmp_path):
         }
         command = [sys.executable, *map(str, arguments)]
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+SEVERAL = """
+import contextlib, io, json, sys
+from train.cli import main
+results = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(command)
+    results.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture
+def clinx(client):
+    """Runs several `clinx` commands in one process: exit status, standard output and standard error of each."""
+
+    def run(*commands, **options) -> list[tuple[int, str, str]]:
+        done = client("-c", SEVERAL, json.dumps([list(map(str, command)) for command in commands]), **options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
 
     return run
 

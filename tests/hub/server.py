@@ -56,12 +56,14 @@ class Repo:
 
 @dataclass
 class Fault:
-    """Answers the next `times` requests whose "METHOD path" matches with `status`, or cuts the connection (None)."""
+    """Answers the next `times` requests whose "METHOD path" matches with `status`, or cuts the connection (None), with
+    `is_done` after it has done what was asked."""
 
     pattern: str
     times: int = 1
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    is_done: bool = False
 
 
 class Hub:
@@ -162,8 +164,15 @@ class Hub:
             **{"id": repo.id, "modelId": repo.id, "sha": commit.sha, "private": repo.private, "lastModified": DATE},
             **{"createdAt": DATE, "tags": [], "downloads": 0, "likes": 0, "gated": False, "disabled": False},
             "author": repo.id.split("/")[0],
-            "siblings": [{"rfilename": name} for name in sorted(commit.files)],
+            "siblings": [self._sibling(name, data) for name, data in sorted(commit.files.items())],
         }
+
+    def _sibling(self, name: str, data: bytes) -> dict:
+        oid, sibling = (
+            hashlib.sha256(data).hexdigest(),
+            {"rfilename": name, "size": len(data), "blobId": _blob_id(data)},
+        )
+        return sibling | ({"lfs": {"sha256": oid, "size": len(data), "pointerSize": 134}} if oid in self.large else {})
 
     async def repo_api(self, request: Request) -> Response:
         type = request.path_params["type"].removesuffix("s")
@@ -348,6 +357,10 @@ def _ranged(request: Request, data: bytes, headers: dict) -> Response:
     return Response(data[start:stop], 206, headers, "application/octet-stream")
 
 
+async def _nowhere(message):
+    """Where a lost answer goes."""
+
+
 class _Faulty:
     """Answers with the Hub's faults in place of the application."""
 
@@ -366,7 +379,10 @@ class _Faulty:
     async def _fail(self, fault: Fault, scope, receive, send):
         if fault.status:
             return await Response("fault", fault.status, fault.headers)(scope, receive, send)
-        await receive()
+        if fault.is_done:
+            await self.app(scope, receive, _nowhere)
+        else:
+            await receive()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000000")]})
         await send({"type": "http.response.body", "body": b"cut", "more_body": True})
         raise ConnectionResetError("the loopback Hub cuts this connection")

@@ -6,13 +6,13 @@ import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from hub_cards.dataset import save_dataset_card
-from tests.hub.server import READER, STRANGER, Fault
+from tests.hub.server import READER, Fault
 from train.corpora.jsonl import write_jsonl
 from train.documents import Document, Entity
 
 
 NOTES = [Document("a", "Dr. Ñuñez 👩🏽‍⚕️", [Entity(4, 9, "DOCTOR")]), Document("b", "nada")]
-PUSH = ("-m", "train.cli", "corpus", "convert", "corpus", "--out", "out", "--push", "org/notes")
+PUSH = ("corpus", "convert", "corpus", "--out", "out", "--push", "org/notes")
 READ = """
 import json, sys
 from datasets import load_dataset
@@ -29,9 +29,9 @@ def corpus(tmp_path):
     write_jsonl(NOTES[1:], tmp_path / "corpus/dev.jsonl")
 
 
-def test_a_corpus_is_pushed_and_read_by_another(hub, client, corpus, tmp_path):
-    run = client(*PUSH)
-    assert run.returncode == 0, run.stderr
+def test_a_corpus_is_pushed_and_read_by_another(hub, client, clinx, corpus, tmp_path):
+    ((status, _, err),) = clinx(PUSH)
+    assert status == 0, err
     repo = hub.repos["dataset", "org/notes"]
     assert repo.private
     assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Corpus converted by clinx"]
@@ -43,41 +43,35 @@ def test_a_corpus_is_pushed_and_read_by_another(hub, client, corpus, tmp_path):
     run = client("-c", READ, token=READER, home="another")
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == ["Dr. Ñuñez 👩🏽‍⚕️", [["Ñuñez", "DOCTOR"]]]
-    run = client("-m", "train.cli", "corpus", "stats", "org/notes", "--format", "dataset", "--json", home="another")
-    assert json.loads(run.stdout)["documents"] == 3
-    run = client("-m", "train.cli", "corpus", "stats", "org/notes/validation", "--format", "dataset", "--json")
-    assert json.loads(run.stdout)["documents"] == 1
-    run = client("-m", "train.cli", "corpus", "stats", "org/notes", "--format", "dataset", token=STRANGER, home="third")
-    assert run.returncode == 2 and "org/notes: found no dataset or split that loads" in run.stderr
+    stats = ("corpus", "stats", "--format", "dataset", "--json")
+    whole, part, absent = clinx((*stats, "org/notes"), (*stats, "org/notes/validation"), (*stats, "org/absent"))
+    assert [json.loads(out)["documents"] for _, out, _ in (whole, part)] == [3, 1]
+    assert absent[0] == 2 and "org/absent: found no dataset or split that loads" in absent[2]
 
 
-def test_a_second_push_replaces_what_is_no_longer_there(hub, client, corpus, tmp_path):
-    assert client(*PUSH).returncode == 0
-    before = hub.repos["dataset", "org/notes"].branches["main"]
-    (tmp_path / "corpus/dev.jsonl").unlink()
-    run = client(*["second" if argument == "out" else argument for argument in PUSH], "--public")
-    assert run.returncode == 0, run.stderr
-    assert "data/validation-00000-of-00001.parquet" not in hub.files("org/notes", "dataset")
-    assert "data/validation-00000-of-00001.parquet" in hub.files("org/notes", "dataset", before)
-    assert hub.repos["dataset", "org/notes"].private  # it was there already
+def test_a_second_push_replaces_what_is_no_longer_there(hub, clinx, corpus, tmp_path):
+    write_jsonl(NOTES, tmp_path / "smaller/train.jsonl")
+    second = ("corpus", "convert", "smaller", "--out", "second", "--push", "org/notes", "--public")
+    results = clinx(PUSH, second)
+    assert [status for status, *_ in results] == [0, 0], results
+    repo = hub.repos["dataset", "org/notes"]
+    _, before, after = repo.commits.values()
+    assert "data/validation-00000-of-00001.parquet" in before.files.keys() - after.files.keys()
+    assert repo.private  # it was there already
 
 
-@pytest.mark.parametrize(("token", "reason"), [(None, "401|token|login"), (READER, "403"), (STRANGER, "403")])
-def test_who_may_not_push_is_told_and_nothing_is_written(hub, client, corpus, tmp_path, token, reason):
-    run = client(*PUSH, token=token)
-    assert run.returncode == 2
-    assert "org/notes: cannot push there" in run.stderr and "hf auth login" in run.stderr
+def test_what_keeps_a_push_back_is_told_and_nothing_is_written(hub, clinx, corpus, tmp_path):
+    ((status, _, err),) = clinx(PUSH, token=None)
+    assert status == 2 and "org/notes: nobody is logged in who may push there: `hf auth login`" in err
     assert not hub.repos and not (tmp_path / "out").exists()
 
 
-def test_a_fault_in_the_middle_leaves_nothing_visible_and_the_second_try_ends_well(hub, client, corpus, tmp_path):
-    hub.faults.append(Fault("POST .*/commit/", times=99, status=500))
-    run = client(*PUSH)
-    assert run.returncode == 2 and "cannot push there" in run.stderr
-    assert list(hub.files("org/notes", "dataset")) == [".gitattributes"]
-    assert not (tmp_path / "out").exists()
-    hub.faults.clear()
-    assert client(*PUSH).returncode == 0
+def test_a_fault_in_the_middle_leaves_nothing_visible_and_the_second_try_ends_well(hub, clinx, corpus, tmp_path):
+    hub.faults.append(Fault("POST .*/commit/", status=400))
+    first, second = clinx(PUSH, PUSH)
+    assert first[0] == 2 and "No commit was made" in first[2]
+    assert second[0] == 0, second
+    assert len(hub.repos["dataset", "org/notes"].commits) == 2
 
 
 def test_the_metadata_survive_a_round_trip(tmp_path):

@@ -5,26 +5,30 @@ import shutil
 
 import pytest
 import yaml
-from huggingface_hub import ModelCard, ModelCardData, metadata_eval_result  # noqa: F401
+from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from hub_cards.push import PushError, pushed_files
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
-from tests.hub.server import READER, STRANGER, Fault
+from tests.hub.server import READER, STRANGER, WRITER, Fault
 from tests.modeling_clinx.models import WITHOUT_PROJECT, new_model
+from train.cli import main
 
 
 TEXT = "Paciente: Ana Ruiz, 54 años. 👩🏽‍⚕️ Ingresa por dolor torácico; se pauta paracetamol 500 mg."
 SCORES = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4, "tp": 1, "fp": 1, "fn": 3}
-PUSH = ("-m", "train.cli", "push", "run", "org/notes-ner")
+PUSH = ("push", "run", "org/notes-ner")
 READ = """
-ner = pipeline("ner", model=folder, trust_remote_code=True, revision=more[0])
-model = AutoModelForTokenClassification.from_pretrained(folder, trust_remote_code=True, revision=more[0])
-encoder = AutoModel.from_pretrained(folder, trust_remote_code=True, revision=more[0])
-AutoTokenizer.from_pretrained(folder, trust_remote_code=True, revision=more[0])
-found = [[e["entity_group"], e["start"], e["end"], round(e["score"], 4)] for e in ner(more[1])]
-print(json.dumps({"found": found, "classes": [type(model).__name__, type(encoder).__name__]}))
+told, text, *revisions = [], *more
+for revision in revisions:
+    trusted = {"trust_remote_code": True, "revision": revision}
+    ner = pipeline("ner", model=folder, **trusted)
+    classes = [type(auto.from_pretrained(folder, **trusted)).__name__ for auto in (AutoModelForTokenClassification, AutoModel)]
+    AutoTokenizer.from_pretrained(folder, **trusted)
+    found = [[e["entity_group"], e["start"], e["end"], round(e["score"], 4)] for e in ner(text)]
+    told.append({"found": found, "classes": classes})
+print(json.dumps(told))
 """
 
 
@@ -43,8 +47,8 @@ def run(tmp_path, tiny_encoder_dir, tokenizer):
     return folder
 
 
-def read(client, revision="main", text=TEXT, **options) -> dict:
-    done = client("-c", WITHOUT_PROJECT + READ, "org/notes-ner", revision, text, PYTHONPATH="", **options)
+def read(client, *revisions, **options) -> list[dict]:
+    done = client("-c", WITHOUT_PROJECT + READ, "org/notes-ner", TEXT, *revisions, PYTHONPATH="", **options)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -56,10 +60,11 @@ def local(folder) -> list:
     return [[e["entity_group"], e["start"], e["end"], round(e["score"], 4)] for e in ner(TEXT)]
 
 
-def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, client, run):
-    done = client(*PUSH, "--language", "es", "--dataset", "org/notes", "--dataset", "MEDDOCAN", "--tag", "v1")
-    assert done.returncode == 0, done.stderr
-    assert "it finds the same" in done.stdout and f"{hub.url}/org/notes-ner/commit/" in done.stdout
+def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, client, clinx, run):
+    about = ("--language", "es", "--dataset", "org/notes", "--dataset", "MEDDOCAN", "--tag", "v1")
+    ((status, out, err),) = clinx((*PUSH, *about))
+    assert status == 0, err
+    assert "it finds the same" in out and f"{hub.url}/org/notes-ner/commit/" in out
     repo = hub.repos["model", "org/notes-ner"]
     assert repo.private and len(repo.commits) == 2 and repo.tags["v1"] == repo.branches["main"]
     files = hub.files("org/notes-ner")
@@ -67,7 +72,7 @@ def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, 
     assert names < files.keys() and ".eval_results/org--notes.yaml" in files
     assert not any(b"/home/secret" in data or str(run).encode() in data for data in files.values())
 
-    found = read(client, repo.branches["main"], token=READER, home="another")
+    (found,) = read(client, repo.branches["main"], token=READER, home="another")
     assert found["found"] == local(run / "model") and found["found"]
     assert found["classes"][0] == "ClinXForTokenClassification"
     done = client(
@@ -76,8 +81,9 @@ def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, 
     assert done.returncode and "404" in done.stderr or "not a valid model identifier" in done.stderr
 
 
-def test_the_card_says_what_the_run_did_and_its_metadata_survive(hub, client, run):
-    assert client(*PUSH, "--dataset", "org/notes", "--licence", "cc-by-4.0", "--no-verify").returncode == 0
+def test_the_card_says_what_the_run_did_and_its_metadata_survive(hub, clinx, run):
+    about = ("--dataset", "org/notes", "--licence", "cc-by-4.0", "--no-verify")
+    assert clinx((*PUSH, *about))[0][0] == 0
     content = hub.files("org/notes-ner")["README.md"].decode()
     card = ModelCard(content)
     data = card.data.to_dict()
@@ -109,7 +115,7 @@ def test_the_card_says_what_the_run_did_and_its_metadata_survive(hub, client, ru
     assert entries[0]["dataset"] == {"id": "org/notes", "task_id": "default"} and entries[0]["value"] == 33.33
 
 
-def test_an_ensemble_tells_its_members(hub, client, run, tiny_encoder_dir, tokenizer, tmp_path):
+def test_an_ensemble_tells_its_members(hub, client, clinx, run, tiny_encoder_dir, tokenizer, tmp_path):
     members = [tmp_path / f"m{seed}" for seed in (1, 2)]
     for seed, member in enumerate(members, 1):
         save_model_repo(new_model(tiny_encoder_dir, seed=seed), tokenizer, member)
@@ -118,11 +124,11 @@ def test_an_ensemble_tells_its_members(hub, client, run, tiny_encoder_dir, token
     scores = {"validation": {"f1": 0.5}, "test": {"f1": 0.25}, "seconds": 60}
     metrics = {"vote": "majority", "members": [scores, scores], "ensemble": {"test": {**SCORES, "per_label": {}}}}
     (run / "metrics.json").write_text(json.dumps(metrics))
-    done = client(*PUSH)
-    assert done.returncode == 0, done.stderr
+    ((status, _, err),) = clinx((*PUSH, "--no-verify"))
+    assert status == 0, err
     content = hub.files("org/notes-ner")["README.md"].decode()
     assert "An ensemble of 2 models that vote" in content and "| 2 | local | 50.00 | 25.00 |" in content
-    assert read(client)["classes"][0] == "ClinXEnsembleForTokenClassification"
+    assert read(client, "main")[0]["classes"][0] == "ClinXEnsembleForTokenClassification"
 
 
 @pytest.mark.parametrize(
@@ -135,79 +141,91 @@ def test_what_a_model_repo_does_not_hold_is_refused_by_name(run, name):
         pushed_files(run / "model", "model")
 
 
-def test_a_dry_run_lists_and_pushes_nothing(hub, client, run):
-    done = client(*PUSH, "--dry-run", token=None)
-    assert done.returncode == 0 and "model.safetensors" in done.stdout and "nothing was pushed" in done.stdout
-    assert not hub.requests and not hub.repos
+def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
+    assert main(["push", str(run), "org/notes-ner", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "model.safetensors" in out and "bytes in 14 files" in out and "nothing was pushed" in out
+    assert main(["push", str(run / "nothing"), "org/notes-ner"]) == 2
+    assert "found no model repo there" in capsys.readouterr().err
 
 
-def test_a_second_push_keeps_the_first_revision_readable(hub, client, run, tiny_encoder_dir, tokenizer):
-    assert client(*PUSH, "--no-verify").returncode == 0
-    first, before = hub.repos["model", "org/notes-ner"].branches["main"], local(run / "model")
-    shutil.rmtree(run / "model")
-    save_model_repo(new_model(tiny_encoder_dir, seed=7), tokenizer, run / "model")
-    assert client(*PUSH, "--no-verify").returncode == 0
-    assert read(client, first)["found"] == before
-    assert read(client, "main")["found"] == local(run / "model") != before
+def test_a_second_push_keeps_the_first_revision_readable(
+    hub, client, clinx, run, tiny_encoder_dir, tokenizer, tmp_path
+):
+    save_model_repo(new_model(tiny_encoder_dir, seed=7), tokenizer, tmp_path / "second/model")
+    results = clinx((*PUSH, "--no-verify"), ("push", "second", "org/notes-ner", "--no-verify"))
+    assert [status for status, *_ in results] == [0, 0], results
+    _, first, second = hub.repos["model", "org/notes-ner"].commits
+    before, after = read(client, first, "main")
+    assert before["found"] == local(run / "model") != after["found"] == local(tmp_path / "second/model")
 
 
-def test_branches_and_pull_requests(hub, client, run):
-    assert client(*PUSH, "--no-verify", "--branch", "second").returncode == 0
+def test_branches_and_pull_requests(hub, clinx, run):
+    branch, pull = clinx((*PUSH, "--no-verify", "--branch", "second"), (*PUSH, "--no-verify", "--pr"))
+    assert branch[0] == 0 and pull[0] == 0 and "/discussions/1" in pull[1], (branch, pull)
     repo = hub.repos["model", "org/notes-ner"]
     assert "config.json" in repo.at("second").files and "config.json" not in repo.at("main").files
-    done = client(*PUSH, "--pr")
-    assert done.returncode == 0, done.stderr
-    assert "/discussions/1" in done.stdout
-    assert "config.json" in repo.at("refs/pr/1").files and "config.json" not in repo.at("main").files
+    assert "config.json" in repo.at("refs/pr/1").files
 
 
-@pytest.mark.parametrize(
-    ("faults", "requests"),
-    [
-        ([Fault("POST .*/preupload/", status=500)], 2),
-        ([Fault("PUT /large/", status=500, times=2)], 2),
-        ([Fault("PUT /large/")], 2),
-        ([Fault("POST .*/commit/", status=429, headers={"Retry-After": "1"})], 2),
-        ([Fault("POST .*/commit/", status=503)], 2),
-        ([Fault("POST .*/commit/")], 2),
-    ],
-)
-def test_a_server_that_falters_is_tried_again(hub, client, run, faults, requests):
-    hub.faults += faults
-    done = client(*PUSH, "--no-verify")
-    assert done.returncode == 0, done.stderr
+def test_a_server_that_falters_is_tried_again(hub, clinx, run):
+    hub.faults += [
+        Fault("POST .*/preupload/", status=500),
+        Fault("PUT /large/", status=503),
+        Fault("PUT /large/"),
+        Fault("POST .*/commit/", status=429, headers={"Retry-After": "1"}),
+        Fault("POST .*/commit/"),
+    ]
+    ((status, _, err),) = clinx((*PUSH, "--no-verify"))
+    assert status == 0, err
+    assert not any(fault.times for fault in hub.faults)
     assert len(hub.repos["model", "org/notes-ner"].commits) == 2
 
 
-def test_a_server_that_fails_for_good_leaves_nothing_half_visible_and_the_second_run_finishes(hub, client, run):
-    hub.faults.append(Fault("POST .*/commit/", status=400, times=99))
-    done = client(*PUSH)
-    assert done.returncode == 2 and "org/notes-ner" in done.stderr
-    assert list(hub.files("org/notes-ner")) == [".gitattributes"]
-    hub.faults.clear()
-    hub.requests.clear()
-    assert client(*PUSH).returncode == 0
-    assert not any(request.startswith("PUT") for request in hub.requests)  # what was uploaded is not sent again
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub, clinx, run):
+    hub.faults.append(Fault("POST .*/commit/", is_done=True))
+    ((status, out, err),) = clinx((*PUSH, "--no-verify"))
+    repo = hub.repos["model", "org/notes-ner"]
+    assert status == 0 and repo.branches["main"] in out, err
+    assert len(repo.commits) == 2
 
 
-@pytest.mark.parametrize(
-    ("token", "repo_id", "message"),
-    [
-        (None, "org/notes-ner", "nobody is logged in who may push there: `hf auth login`"),
-        (READER, "org/notes-ner", "this token may not write there"),
-        (STRANGER, "org/notes-ner", "this token may not write there"),
-        ("hf_writer", "org/not a name", "Repo id must"),
-    ],
-)
-def test_what_keeps_a_push_back_is_told(hub, client, run, token, repo_id, message):
-    done = client(*PUSH[:-1], repo_id, token=token)
-    assert done.returncode == 2 and message in done.stderr, done.stderr
+def test_a_server_that_fails_for_good_leaves_nothing_half_visible_and_the_second_run_finishes(hub, clinx, run):
+    hub.faults.append(Fault("POST .*/commit/", status=400))
+    first, second = clinx((*PUSH, "--no-verify"), (*PUSH, "--no-verify"))
+    assert first[0] == 2 and "org/notes-ner" in first[2] and second[0] == 0, (first, second)
+    assert len(hub.repos["model", "org/notes-ner"].commits) == 2
+    assert sum(request.startswith("PUT") for request in hub.requests) == len(hub.large)  # none is sent twice
+
+
+KEPT_BACK = """
+import json, os, sys
+from hub_cards.push import PushError, Target, push_folder
+told = []
+for token, repo_id in json.loads(sys.argv[2]):
+    os.environ.update({"HF_TOKEN": token} if token else {})
+    try:
+        push_folder(sys.argv[1], Target(repo_id), "x")
+    except PushError as error:
+        told.append(str(error))
+print(json.dumps(told))
+"""
+
+
+def test_what_keeps_a_push_back_is_told(hub, client, run):
+    cases = {
+        (None, "org/notes-ner"): "nobody is logged in who may push there: `hf auth login`",
+        (READER, "org/notes-ner"): "this token may not write there",
+        (STRANGER, "org/notes-ner"): "this token may not write there",
+        (WRITER, "org/not a name"): "Repo id must",
+    }
+    done = client("-c", KEPT_BACK, run / "model", json.dumps(list(cases)), token=None)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert all(message in found for message, found in zip(cases.values(), told, strict=True)), told
     assert not hub.repos
 
 
-def test_a_repo_that_is_public_already_needs_public(hub, client, run):
-    assert client(*PUSH, "--public", "--no-verify").returncode == 0
-    assert not hub.repos["model", "org/notes-ner"].private
-    done = client(*PUSH)
-    assert done.returncode == 2 and "is public already: say so with --public" in done.stderr
-    assert client("-m", "train.cli", "push", "nothing", "org/x").returncode == 2
+def test_a_repo_that_is_public_already_needs_public(hub, clinx, run):
+    first, second = clinx((*PUSH, "--public", "--no-verify"), PUSH)
+    assert first[0] == 0 and not hub.repos["model", "org/notes-ner"].private
+    assert second[0] == 2 and "is public already: say so with --public" in second[2]
