@@ -41,18 +41,27 @@ def hub():
 
 @pytest.fixture
 def client(hub, tmp_path):
-    """Runs Python in a fresh process with a fresh cache, against the loopback Hub."""
+    return client_of(hub, tmp_path)
+
+
+@pytest.fixture
+def clinx(client):
+    return clinx_of(client)
+
+
+def client_of(hub: Hub, folder: Path):
+    """What runs Python in a fresh process with a fresh cache in `folder`, against the loopback Hub."""
 
     def run(*arguments, token: str | None = WRITER, home: str = "home", **environment) -> subprocess.CompletedProcess:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
-            **{"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / home), "HF_HUB_DISABLE_XET": "1"},
+            **{"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / home), "HF_HUB_DISABLE_XET": "1"},
             **{"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
             **({"HF_TOKEN": token} if token else {}),
             **environment,
         }
         command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
 
     return run
 
@@ -69,9 +78,8 @@ print(json.dumps(results))
 """
 
 
-@pytest.fixture
-def clinx(client):
-    """Runs several `clinx` commands in one process: exit status, standard output and standard error of each."""
+def clinx_of(client):
+    """What runs several `clinx` commands in one process: exit status, standard output and standard error of each."""
 
     def run(*commands, **options) -> list[tuple[int, str, str]]:
         done = client("-c", SEVERAL, json.dumps([list(map(str, command)) for command in commands]), **options)

@@ -11,7 +11,8 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from hub_cards.push import PushError, pushed_files
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
-from tests.hub.server import READER, STRANGER, WRITER, Fault
+from tests.conftest import client_of, clinx_of
+from tests.hub.server import READER, STRANGER, WRITER, Fault, Hub
 from tests.modeling_clinx.models import WITHOUT_PROJECT, new_model
 from train.cli import main
 
@@ -24,7 +25,8 @@ told, text, *revisions = [], *more
 for revision in revisions:
     trusted = {"trust_remote_code": True, "revision": revision}
     ner = pipeline("ner", model=folder, **trusted)
-    classes = [type(auto.from_pretrained(folder, **trusted)).__name__ for auto in (AutoModelForTokenClassification, AutoModel)]
+    autos = (AutoModelForTokenClassification, AutoModel)
+    classes = [type(auto.from_pretrained(folder, **trusted)).__name__ for auto in autos]
     AutoTokenizer.from_pretrained(folder, **trusted)
     found = [[e["entity_group"], e["start"], e["end"], round(e["score"], 4)] for e in ner(text)]
     told.append({"found": found, "classes": classes})
@@ -32,12 +34,10 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture
-def run(tmp_path, tiny_encoder_dir, tokenizer):
+def make_run(folder, encoder, tokenizer, seed=1):
     """What `clinx finetune` leaves, of a model that learned nothing."""
-    folder = tmp_path / "run"
-    save_model_repo(new_model(tiny_encoder_dir), tokenizer, folder / "model")
-    settings = {"train": "/home/secret/notes", "encoder": str(tiny_encoder_dir), "head": "crf", "learning_rate": 2e-5}
+    save_model_repo(new_model(encoder, seed=seed), tokenizer, folder / "model")
+    settings = {"train": "/home/secret/notes", "encoder": str(encoder), "head": "crf", "learning_rate": 2e-5}
     metrics = {
         **{"settings": settings, "documents": {"train": 8, "validation": 2, "test": 0}, "seconds": 3600.0},
         **{"device": "NVIDIA H100 80GB HBM3", "versions": {"torch": "2.13.0"}, "unrepresentable": {"overlapping": 2}},
@@ -45,6 +45,11 @@ def run(tmp_path, tiny_encoder_dir, tokenizer):
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
+
+
+@pytest.fixture
+def run(tmp_path, tiny_encoder_dir, tokenizer):
+    return make_run(tmp_path / "run", tiny_encoder_dir, tokenizer)
 
 
 def read(client, *revisions, **options) -> list[dict]:
@@ -160,42 +165,76 @@ def test_a_second_push_keeps_the_first_revision_readable(
     assert before["found"] == local(run / "model") != after["found"] == local(tmp_path / "second/model")
 
 
-def test_branches_and_pull_requests(hub, clinx, run):
-    branch, pull = clinx((*PUSH, "--no-verify", "--branch", "second"), (*PUSH, "--no-verify", "--pr"))
-    assert branch[0] == 0 and pull[0] == 0 and "/discussions/1" in pull[1], (branch, pull)
-    repo = hub.repos["model", "org/notes-ner"]
+def _push(name: str, *options: str) -> tuple[str, ...]:
+    return ("push", "run", f"org/{name}", "--no-verify", *options)
+
+
+COMMANDS = {
+    "branch": _push("branches", "--branch", "second"),
+    "pull request": _push("branches", "--pr"),
+    "falters": _push("falters"),
+    "lost": _push("lost"),
+    "refused": _push("refused"),
+    "refused, again": _push("refused"),
+    "public": _push("public", "--public"),
+    "public, again": _push("public"),
+}
+
+
+@pytest.fixture(scope="module")
+def pushes(tmp_path_factory, tiny_encoder_dir, tokenizer):
+    """The loopback Hub after `COMMANDS`, given in one process, and what each of them printed."""
+    folder, hub = tmp_path_factory.mktemp("pushes"), Hub()
+    make_run(folder / "run", tiny_encoder_dir, tokenizer)
+    hub.faults += [
+        Fault("POST .*/falters/preupload/", status=500),
+        Fault("POST .*/falters.git/", status=503),
+        Fault("POST .*/falters/commit/", status=429, headers={"Retry-After": "1"}),
+        Fault("POST .*/falters/commit/"),
+        Fault("POST .*/lost/commit/", is_done=True),
+        Fault("POST .*/refused/commit/", status=400),
+        Fault("PUT /large/"),  # whichever comes first
+    ]
+    results = clinx_of(client_of(hub, folder))(*COMMANDS.values())
+    yield hub, dict(zip(COMMANDS, results, strict=True))
+    hub.close()
+
+
+def test_branches_and_pull_requests(pushes):
+    hub, told = pushes
+    assert told["branch"][0] == told["pull request"][0] == 0, told
+    assert "/discussions/1" in told["pull request"][1]
+    repo = hub.repos["model", "org/branches"]
     assert "config.json" in repo.at("second").files and "config.json" not in repo.at("main").files
     assert "config.json" in repo.at("refs/pr/1").files
 
 
-def test_a_server_that_falters_is_tried_again(hub, clinx, run):
-    hub.faults += [
-        Fault("POST .*/preupload/", status=500),
-        Fault("PUT /large/", status=503),
-        Fault("PUT /large/"),
-        Fault("POST .*/commit/", status=429, headers={"Retry-After": "1"}),
-        Fault("POST .*/commit/"),
-    ]
-    ((status, _, err),) = clinx((*PUSH, "--no-verify"))
-    assert status == 0, err
+def test_a_server_that_falters_is_tried_again(pushes):
+    hub, told = pushes
+    assert told["falters"][0] == 0, told["falters"]
     assert not any(fault.times for fault in hub.faults)
-    assert len(hub.repos["model", "org/notes-ner"].commits) == 2
+    assert len(hub.repos["model", "org/falters"].commits) == 2
 
 
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub, clinx, run):
-    hub.faults.append(Fault("POST .*/commit/", is_done=True))
-    ((status, out, err),) = clinx((*PUSH, "--no-verify"))
-    repo = hub.repos["model", "org/notes-ner"]
-    assert status == 0 and repo.branches["main"] in out, err
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(pushes):
+    hub, told = pushes
+    repo = hub.repos["model", "org/lost"]
+    assert told["lost"][0] == 0 and repo.branches["main"] in told["lost"][1], told["lost"]
     assert len(repo.commits) == 2
 
 
-def test_a_server_that_fails_for_good_leaves_nothing_half_visible_and_the_second_run_finishes(hub, clinx, run):
-    hub.faults.append(Fault("POST .*/commit/", status=400))
-    first, second = clinx((*PUSH, "--no-verify"), (*PUSH, "--no-verify"))
-    assert first[0] == 2 and "org/notes-ner" in first[2] and second[0] == 0, (first, second)
-    assert len(hub.repos["model", "org/notes-ner"].commits) == 2
-    assert sum(request.startswith("PUT") for request in hub.requests) == len(hub.large)  # none is sent twice
+def test_a_server_that_refuses_leaves_nothing_half_visible_and_the_second_run_finishes(pushes):
+    hub, told = pushes
+    assert told["refused"][0] == 2 and "org/refused" in told["refused"][2]
+    assert told["refused, again"][0] == 0, told
+    assert len(hub.repos["model", "org/refused"].commits) == 2
+    assert sum(request.startswith("PUT") for request in hub.requests) == len(hub.large) + 1  # none is sent twice
+
+
+def test_a_repo_that_is_public_already_needs_public(pushes):
+    hub, told = pushes
+    assert told["public"][0] == 0 and not hub.repos["model", "org/public"].private
+    assert told["public, again"][0] == 2 and "is public already: say so with --public" in told["public, again"][2]
 
 
 KEPT_BACK = """
@@ -223,9 +262,3 @@ def test_what_keeps_a_push_back_is_told(hub, client, run):
     told = json.loads(done.stdout.splitlines()[-1])
     assert all(message in found for message, found in zip(cases.values(), told, strict=True)), told
     assert not hub.repos
-
-
-def test_a_repo_that_is_public_already_needs_public(hub, clinx, run):
-    first, second = clinx((*PUSH, "--public", "--no-verify"), PUSH)
-    assert first[0] == 0 and not hub.repos["model", "org/notes-ner"].private
-    assert second[0] == 2 and "is public already: say so with --public" in second[2]
