@@ -86,6 +86,8 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
             place = {**hub_kwargs, **({"revision": revision} if revision else {})}
             if not is_local:  # model and tokenizer of one commit
                 place["revision"] = extract_commit_hash(cached_file(name, "config.json", **place), None)
+                if place["revision"] is None:  # transformers 5 says nothing, and would take the main branch
+                    raise OSError(f"{member} has no config.json: name a commit that holds a model")
             kind = ClinXConfig.get_config_dict(name, **place)[0].get("model_type")
             if kind != ClinXConfig.model_type:
                 raise ValueError(f"{member} is a {kind} model, expected a {ClinXConfig.model_type} token classifier")

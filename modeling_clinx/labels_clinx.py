@@ -94,35 +94,3 @@ def spans_from_bio(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     first = np.flatnonzero((types >= 0) & ~continues)
     breaks = np.append(np.flatnonzero(~continues), len(labels))  # a span ends where anything else begins
     return first, breaks[np.searchsorted(breaks, first, side="right")], types[first]
-
-
-def bio_from_spans(spans, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, list[tuple[int, str]]]:
-    """Projects character spans on chain positions.
-
-    Overlapping spans: the longest is kept, of equal ones the first. A boundary inside a position takes in the whole
-    position, so that something is learned from it, and is reported since it cannot be predicted exactly.
-
-    Args:
-        spans: sequence of `(start, end, entity type)`, characters, half-open.
-        starts, ends: (n,) int64, the character range of each chain position, ascending and disjoint.
-
-    Returns:
-        (n,) int64 BIO ids, and `(index of the span, reason)` for each span that these labels do not give back exactly;
-        reasons: `overlapping`, `boundary inside a subword`, `no subword`.
-    """
-    labels = np.zeros(len(starts), np.int64)
-    problems = []
-    for index in sorted(range(len(spans)), key=lambda i: (spans[i][0] - spans[i][1], spans[i][0], i)):
-        start, end, kind = spans[index]
-        first = int(np.searchsorted(ends, start, side="right"))
-        stop = int(np.searchsorted(starts, end, side="left"))
-        if first >= stop:
-            problems.append((index, "no subword"))
-        elif labels[first:stop].any():
-            problems.append((index, "overlapping"))
-        else:
-            labels[first:stop] = 2 + 2 * kind
-            labels[first] = 1 + 2 * kind
-            if starts[first] != start or ends[stop - 1] != end:
-                problems.append((index, "boundary inside a subword"))
-    return labels, sorted(problems)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_clinx.labels_clinx import UNKNOWN, TagSet, bio_from_spans, spans_from_bio
+from modeling_clinx.labels_clinx import UNKNOWN, TagSet, spans_from_bio
 
 
 SCHEMES = ["BIOSE", "BIO"]
@@ -143,68 +143,3 @@ def test_any_bio_labels_are_read_as_if_one_by_one(labels):
 )
 def test_an_i_that_carries_on_nothing_begins_a_span(labels, spans):
     assert as_tuples(spans_from_bio(np.array(labels, np.int64))) == spans
-
-
-@st.composite
-def positions_and_spans(draw):
-    """Disjoint character ranges, some with gaps between, and disjoint spans of whole positions."""
-    widths = draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=15))
-    edges = np.cumsum(np.array(widths).ravel())
-    starts, ends = edges[::2], edges[1::2]
-    cuts = sorted(draw(st.sets(st.integers(0, len(starts)), max_size=8)))
-    pieces = [(a, b, draw(st.integers(-1, 2))) for a, b in zip(cuts, cuts[1:], strict=False)]
-    return starts, ends, [piece for piece in pieces if piece[2] >= 0]
-
-
-@given(positions_and_spans(), st.randoms())
-def test_spans_of_whole_positions_come_back_from_their_labels(case, random):
-    starts, ends, spans = case
-    in_characters = [(int(starts[a]), int(ends[b - 1]), kind) for a, b, kind in spans]
-    random.shuffle(in_characters)
-    labels, problems = bio_from_spans(in_characters, starts, ends)
-    assert not problems and labels.dtype == np.int64
-    assert as_tuples(spans_from_bio(labels)) == spans
-
-
-@given(
-    positions_and_spans(),
-    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20), st.integers(0, 2)), max_size=8),
-)
-def test_a_span_is_given_back_exactly_or_reported(case, spans):
-    starts, ends, _ = case
-    spans = [(start, start + size, kind) for start, size, kind in spans]
-    labels, problems = bio_from_spans(spans, starts, ends)
-    back = {(int(starts[a]), int(ends[b - 1]), kind) for a, b, kind in as_tuples(spans_from_bio(labels))}
-    reported = dict(problems)
-    assert len(reported) == len(problems)
-    assert set(reported.values()) <= {"overlapping", "boundary inside a subword", "no subword"}
-    assert back >= {span for index, span in enumerate(spans) if index not in reported}
-    inexact = sum(reason == "boundary inside a subword" for reason in reported.values())
-    assert len(back) == len(spans) - len(problems) + inexact
-
-
-FIVE = np.arange(0, 50, 10), np.arange(9, 59, 10)  # positions 0-9, 10-19, 20-29, 30-39, 40-49
-
-
-def test_of_overlapping_spans_the_longest_is_kept():
-    labels, problems = bio_from_spans([(0, 9, 0), (0, 29, 1), (20, 39, 2)], *FIVE)
-    assert labels.tolist() == [3, 4, 4, 0, 0]
-    assert problems == [(0, "overlapping"), (2, "overlapping")]
-
-
-def test_of_equally_long_overlapping_spans_the_first_is_kept():
-    assert bio_from_spans([(10, 29, 1), (0, 19, 0)], *FIVE)[0].tolist() == [1, 2, 0, 0, 0]
-    assert bio_from_spans([(10, 29, 1), (10, 29, 0)], *FIVE)[0].tolist() == [0, 3, 4, 0, 0]
-
-
-def test_a_boundary_inside_a_subword_takes_in_the_whole_and_is_reported():
-    labels, problems = bio_from_spans([(12, 29, 0), (30, 35, 1)], *FIVE)
-    assert labels.tolist() == [0, 1, 2, 3, 0]
-    assert problems == [(0, "boundary inside a subword"), (1, "boundary inside a subword")]
-
-
-def test_a_span_that_no_subword_covers_is_reported():
-    labels, problems = bio_from_spans([(9, 10, 0), (60, 70, 0)], *FIVE)
-    assert not labels.any()
-    assert problems == [(0, "no subword"), (1, "no subword")]
-    assert bio_from_spans([(0, 5, 0)], np.zeros(0, np.int64), np.zeros(0, np.int64))[1] == [(0, "no subword")]

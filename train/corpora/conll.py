@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_clinx.labels_clinx import bio_from_spans
 from train.corpora.source import CorpusFile
 from train.documents import (
     Document,
@@ -24,6 +23,7 @@ from train.documents import (
     without_surrogates,
 )
 from train.errors import InputError
+from train.features import bio_from_spans
 from train.splits import sentence_boundaries
 
 

@@ -1,0 +1,105 @@
+"""What others do with a pushed repo, through plain transformers: another release, changes pushed again, ensembles."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import client_of, clinx_of
+from tests.hub.server import READER, Fault, Hub
+from tests.hub_cards.test_push import READ, TEXT, local, make_run
+from tests.modeling_clinx.models import ENSEMBLE_CODE, PROJECT, WITHOUT_PROJECT
+
+
+COMPAT = PROJECT / ".compat" / "transformers-4.57"
+CHANGE = """
+import torch
+model = AutoModelForTokenClassification.from_pretrained(folder, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+with torch.no_grad():
+    model.classifier.weight.neg_()
+model.push_to_hub("org/again")
+tokenizer.push_to_hub("org/again")
+"""
+MEMBERS = """
+import json, sys
+from modeling_clinx import ClinXEnsembleForTokenClassification
+ensemble = ClinXEnsembleForTokenClassification.from_members(sys.argv[1:])
+print(json.dumps(ensemble.config.members))
+"""
+UNTRUSTED = """
+try:
+    pipeline("ner", model=folder)
+except Exception as error:
+    print("\\n" + json.dumps(str(error)))  # after a prompt that nobody answers
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, tiny_encoder_dir, tokenizer):
+    """A loopback Hub with a pushed model, what runs clients of it, and what the model finds here."""
+    folder, hub = tmp_path_factory.mktemp("published"), Hub()
+    make_run(folder / "run", tiny_encoder_dir, tokenizer)
+    client = client_of(hub, folder)
+    ((status, _, err),) = clinx_of(client)(("push", "run", "org/notes-ner", "--no-verify"))
+    assert status == 0, err
+    yield hub, client, local(folder / "run" / "model")
+    hub.close()
+
+
+def told(client, script: str, *arguments, **options):
+    """What a script prints in a fresh process, where this project does not exist."""
+    options = {"PYTHONPATH": "", **options}
+    done = client("-c", WITHOUT_PROJECT + script, *arguments, **options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
+
+
+def test_transformers_4_reads_it(published):
+    if not COMPAT.is_dir():
+        pytest.skip(f"{COMPAT} is not there: make test-compat")
+    _, client, found = published
+    (there,) = told(client, READ, "org/notes-ner", TEXT, "main", PYTHONPATH=str(COMPAT), token=READER, home="compat")
+    assert [[*entity[:3]] for entity in there["found"]] == [[*entity[:3]] for entity in found]
+    assert there["classes"][0] == "ClinXForTokenClassification"
+
+
+def test_a_model_changed_and_pushed_again_by_plain_transformers_keeps_its_code_and_pipeline(published):
+    hub, client, found = published
+    told(client, CHANGE, "org/notes-ner")
+    assert hub.repos["model", "org/again"].private
+    assert ENSEMBLE_CODE - {"ensemble_clinx.py", "vote_clinx.py"} <= hub.files("org/again").keys()
+    (there,) = told(client, READ, "org/again", TEXT, "main", home="another")
+    assert there["classes"][0] == "ClinXForTokenClassification" and there["found"] != found
+
+
+def test_an_ensemble_of_repos_names_their_commits(published):
+    hub, client, _ = published
+    first, pushed = hub.repos["model", "org/notes-ner"].commits
+    done = client("-c", MEMBERS, f"org/notes-ner@{pushed}", "org/notes-ner")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [f"org/notes-ner@{pushed}"] * 2
+    done = client("-c", MEMBERS, f"org/notes-ner@{first}")
+    assert done.returncode and "org/notes-ner" in done.stderr
+
+
+def test_without_trust_the_error_tells_what_to_do(published):
+    _, client, _ = published
+    assert "trust_remote_code=True" in told(client, UNTRUSTED, "org/notes-ner", home="untrusted")
+
+
+def test_a_download_that_is_cut_is_gone_on_with(published):
+    hub, client, found = published
+    hub.faults.append(Fault("GET /large/"))
+    (there,) = told(client, READ, "org/notes-ner", TEXT, "main", home="cut")
+    assert there["found"] == found and not hub.faults[-1].times
+
+
+def test_what_is_pushed_imports_nothing_but_transformers_torch_and_numpy():
+    allowed = {"transformers", "torch", "numpy", *sys.stdlib_module_names}
+    for file in Path(PROJECT, "modeling_clinx").glob("*_clinx.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            words = line.strip().split()
+            if words[:1] in (["import"], ["from"]) and not words[1].startswith("."):
+                assert words[1].split(".")[0] in allowed, (file, line)
