@@ -96,6 +96,31 @@ def test_a_download_that_is_cut_is_gone_on_with(published):
     assert there["found"] == found and not hub.faults[-1].times
 
 
+FULL_DISK = """
+import json, resource, signal, sys
+from huggingface_hub import snapshot_download
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    snapshot_download(sys.argv[1])
+    outcome = "whole"
+except OSError as error:
+    outcome = "full"
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(json.dumps([outcome, snapshot_download(sys.argv[1])]))
+"""
+
+
+def test_after_a_full_disk_the_second_download_finishes(published):
+    hub, client, found = published
+    done = client("-c", FULL_DISK, "org/notes-ner", home="full")
+    assert done.returncode == 0, done.stderr[-3000:]
+    outcome, folder = json.loads(done.stdout.splitlines()[-1])
+    assert outcome == "full"
+    there = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+    assert there.items() <= hub.files("org/notes-ner").items() and "model.safetensors" in there
+
+
 def test_what_is_pushed_imports_nothing_but_transformers_torch_and_numpy():
     allowed = {"transformers", "torch", "numpy", *sys.stdlib_module_names}
     for file in Path(PROJECT, "modeling_clinx").glob("*_clinx.py"):

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from hub_cards.push import PushError, pushed_files
+from hub_cards.push import PushError, Target, push_folder, pushed_files
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
@@ -235,6 +236,28 @@ def test_a_repo_that_is_public_already_needs_public(pushes):
     hub, told = pushes
     assert told["public"][0] == 0 and not hub.repos["model", "org/public"].private
     assert told["public, again"][0] == 2 and "is public already: say so with --public" in told["public, again"][2]
+
+
+def test_a_push_is_one_commit_of_named_files_whatever_carries_them(run, monkeypatch):
+    """Without HF_HUB_DISABLE_XET the same calls are made: nothing but `create_commit` sends files."""
+    made = []
+
+    class Api:
+        def __getattr__(self, name):
+            return lambda *args, **kwargs: made.append((name, args, kwargs)) or answers[name]
+
+    repo = SimpleNamespace(
+        repo_id="org/x", sha="0" * 40, private=True, siblings=[SimpleNamespace(rfilename="model-1-of-2.safetensors")]
+    )
+    answers = {"create_repo": repo, "repo_info": repo, "create_commit": SimpleNamespace(oid="1" * 40)}
+    monkeypatch.setattr("hub_cards.push.HfApi", Api)
+    push_folder(run / "model", Target("org/x"), "message")
+    assert [name for name, *_ in made] == ["create_repo", "repo_info", "create_commit"]
+    assert made[0][2]["private"] is True
+    operations = {operation.path_in_repo: type(operation).__name__ for operation in made[-1][1][1]}
+    assert operations.pop("model-1-of-2.safetensors") == "CommitOperationDelete"
+    assert operations.keys() == pushed_files(run / "model", "model").keys()
+    assert made[-1][2]["parent_commit"] == "0" * 40
 
 
 KEPT_BACK = """
