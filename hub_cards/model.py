@@ -84,7 +84,7 @@ def save_model_card(
     card.save(folder / "README.md")
     content = json.dumps({**figures, "members": list(members)} if members else figures, indent=2, ensure_ascii=False)
     (folder / "results.json").write_text(content + "\n", encoding="utf-8")
-    if results and judge == "test":
+    if results and judge == "test" and not figures.get("settings", {}).get("test_fraction"):  # as the benchmark has it
         for name in on_hub:
             entry = EvalResultEntry(
                 dataset_id=name, task_id="default", value=round(100 * results["f1"], 2), notes="strict micro F1"
