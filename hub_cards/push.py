@@ -89,7 +89,7 @@ def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
     old = {file.rfilename for file in info.siblings if _is_known(file.rfilename, target.repo_type)} - files.keys()
     operations = [CommitOperationAdd(name, path) for name, path in files.items()]
     operations += [CommitOperationDelete(name) for name in sorted(old)]
-    for number in range(1, TRIES + 1):
+    for number in range(TRIES):
         try:
             commit = api.create_commit(
                 repo_id,
@@ -102,37 +102,47 @@ def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
             )
             break
         except Exception as error:
-            status = getattr(getattr(error, "response", None), "status_code", None)
-            if number > 1 and status == 412 and (commit := _if_there(api, files, old, repo_id, target)):
-                break  # the commit was made, and the answer to it was lost
-            if number == TRIES or not (
-                status in PASSING or (status is None and not isinstance(error, (OSError, ValueError)))
-            ):
+            response = getattr(error, "response", None)
+            if number and response is not None and response.status_code == 412:
+                if commit := _if_there(api, operations, repo_id, target):
+                    break  # the commit was made, and the answer to it was lost
+            wait = _seconds_to_wait(error, response, number, target.pull_request)
+            if wait is None or number + 1 == TRIES:
                 raise
-            waited = getattr(error, "response", None) is not None and error.response.headers.get("Retry-After", "")
-            time.sleep(min(60, int(waited)) if waited and waited.isdigit() else 2 ** (number - 1))
+            time.sleep(wait)
     if target.tag:
         api.create_tag(repo_id, tag=target.tag, revision=commit.oid, exist_ok=False, **place)
     return commit
 
 
-def _if_there(api: HfApi, files: dict[str, Path], old: set[str], repo_id: str, target: Target) -> CommitInfo | None:
+def _seconds_to_wait(error: Exception, response, number: int, is_pull_request: bool) -> float | None:
+    """Before the next try; None where it would not help, or would open a second pull request."""
+    if response is None:  # the connection was cut
+        return None if is_pull_request or isinstance(error, (OSError, ValueError)) else 2**number
+    if response.status_code not in PASSING:
+        return None
+    asked = response.headers.get("Retry-After", "")
+    return min(60, int(asked)) if asked.isdigit() else 2**number
+
+
+def _if_there(api: HfApi, operations: list, repo_id: str, target: Target) -> CommitInfo | None:
     """The last commit, if the repo's files are those that were to be pushed."""
     info = api.repo_info(repo_id, revision=target.branch, repo_type=target.repo_type, files_metadata=True)
     there = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings}
-    for name, path in files.items():
-        data = path.read_bytes()
-        if there.get(name) not in (
-            hashlib.sha256(data).hexdigest(),
-            hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(),
-        ):
+    for operation in operations:
+        found = there.get(operation.path_in_repo)
+        wanted = None if isinstance(operation, CommitOperationDelete) else operation.upload_info.sha256.hex()
+        if found != wanted and (found is None or wanted is None or found != _blob_id(operation)):
             return None
     url = f"{api.endpoint}/{'' if target.repo_type == 'model' else target.repo_type + 's/'}{repo_id}/commit/{info.sha}"
-    return (
-        None
-        if old & there.keys()
-        else CommitInfo(commit_url=url, commit_message="", commit_description="", oid=info.sha)
-    )
+    return CommitInfo(commit_url=url, commit_message="", commit_description="", oid=info.sha)
+
+
+def _blob_id(operation: CommitOperationAdd) -> str:
+    """As git names a file that is none of the large ones."""
+    with operation.as_file() as file:
+        data = file.read()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _explained(error: Exception) -> str:
