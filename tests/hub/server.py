@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.hub.faults import Fault, Faulty
+
 
 DATE = "2026-01-01T00:00:00.000Z"
 WRITER, READER, STRANGER = "hf_writer", "hf_reader", "hf_stranger"  # tokens: of the organization, its reader, another
@@ -54,18 +56,6 @@ class Repo:
         return self.commits.get(revision)
 
 
-@dataclass
-class Fault:
-    """Answers the next `times` requests whose "METHOD path" matches with `status`, or cuts the connection (None), with
-    `is_done` after it has done what was asked."""
-
-    pattern: str
-    times: int = 1
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    is_done: bool = False
-
-
 class Hub:
     """Serves on `url` from a thread until `close()`; `requests` lists what was asked for."""
 
@@ -85,7 +75,7 @@ class Hub:
             Route("/large/{oid}", self.download),
             Route("/{path:path}", self.web, methods=["GET", "POST"]),
         ]
-        config = uvicorn.Config(_Faulty(Starlette(routes=routes), self), port=0, log_level="error", lifespan="off")
+        config = uvicorn.Config(Faulty(Starlette(routes=routes), self), port=0, log_level="error", lifespan="off")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -355,34 +345,3 @@ def _ranged(request: Request, data: bytes, headers: dict) -> Response:
     start, stop = int(asked[1]), min(int(asked[2] or len(data) - 1), len(data) - 1) + 1
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
     return Response(data[start:stop], 206, headers, "application/octet-stream")
-
-
-async def _nowhere(message):
-    """Where a lost answer goes."""
-
-
-class _Faulty:
-    """Answers with the Hub's faults in place of the application."""
-
-    def __init__(self, app, hub: Hub):
-        self.app, self.hub = app, hub
-
-    async def __call__(self, scope, receive, send):
-        asked = f"{scope['method']} {scope['path']}"
-        self.hub.requests.append(asked)
-        for fault in self.hub.faults:
-            if fault.times and re.search(fault.pattern, asked):
-                fault.times -= 1
-                return await self._fail(fault, scope, receive, send)
-        await self.app(scope, receive, send)
-
-    async def _fail(self, fault: Fault, scope, receive, send):
-        if fault.status:
-            return await Response("fault", fault.status, fault.headers)(scope, receive, send)
-        if fault.is_done:
-            await self.app(scope, receive, _nowhere)
-        else:
-            await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000000")]})
-        await send({"type": "http.response.body", "body": b"cut", "more_body": True})
-        raise ConnectionResetError("the loopback Hub cuts this connection")

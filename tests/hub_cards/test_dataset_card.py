@@ -6,7 +6,8 @@ import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from hub_cards.dataset import save_dataset_card
-from tests.hub.server import READER, Fault
+from tests.hub.faults import Fault
+from tests.hub.server import READER
 from train.corpora.jsonl import write_jsonl
 from train.documents import Document, Entity
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import client_of, clinx_of
-from tests.hub.server import READER, Fault, Hub
+from tests.hub.faults import Fault
+from tests.hub.server import READER, Hub
 from tests.hub_cards.test_push import READ, TEXT, local, make_run
 from tests.modeling_clinx.models import ENSEMBLE_CODE, PROJECT, WITHOUT_PROJECT
 

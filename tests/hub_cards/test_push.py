@@ -13,7 +13,8 @@ from hub_cards.push import PushError, Target, push_folder, pushed_files
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
-from tests.hub.server import READER, STRANGER, WRITER, Fault, Hub
+from tests.hub.faults import Fault
+from tests.hub.server import READER, STRANGER, WRITER, Hub
 from tests.modeling_clinx.models import WITHOUT_PROJECT, new_model
 from train.cli import main
 
