@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -55,11 +54,9 @@ def export(
     for name, path in pushed_files(source, "model").items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if path.suffix != ".safetensors":
-                raise OSError
-            os.link(path, target)  # weights are large
-        except OSError:
+        if path.suffix == ".safetensors":  # large, and not changed
+            target.symlink_to(path.absolute())
+        else:
             shutil.copyfile(path, target)
     for name in ("config.json", "tokenizer_config.json"):
         content = _without_places(json.loads((folder / name).read_text(encoding="utf-8")))

@@ -45,7 +45,7 @@ def load_splits(path: str) -> dict[str, Dataset]:
             found = load_from_disk(path)
         elif folder.exists():
             found = _parquet(folder)
-        elif _is_saved(folder.parent) or any(folder.parent.rglob("*.parquet")) and "/" in path:
+        elif _is_saved(folder.parent) or any(folder.parent.glob("data/*.parquet")):
             return {folder.name: load_splits(str(folder.parent))[folder.name]}
         else:
             match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
