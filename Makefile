@@ -25,7 +25,7 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,bench,space]"
 	touch $@
 
 $(COMPAT):

@@ -8,8 +8,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
 
 
-TEMPLATE = Path(__file__).with_name("templates") / "model_card.md"
-METRICS = ("precision", "recall", "f1")
+TEMPLATES = Path(__file__).with_name("templates")
 WATTS = {"H100": 700, "H200": 700, "A100": 400, "V100": 300, "L4": 72, "T4": 70}  # of a card at full load; a CPU: 100
 GRAMS_PER_KWH = 475  # the world's mean, International Energy Agency
 
@@ -22,10 +21,8 @@ def save_model_card(
     example: Mapping,
     figures: Mapping,
     members: Sequence[Mapping] = (),
-    language: str | None = None,
-    licence: str | None = None,
     datasets: Sequence[str] = (),
-    base_model: str | None = None,
+    **about,
 ) -> None:
     """Writes `README.md`, `results.json` and, for benchmarks that are datasets on the Hub, `.eval_results/*.yaml`.
 
@@ -36,75 +33,130 @@ def save_model_card(
             `seconds`, `device`, `versions`, `split`; any may be missing. They hold no paths.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
         datasets: names of datasets; those on the Hub are linked.
-        base_model: the encoder's name on the Hub.
+        about: `language`, `licence`, and `base_model`, the encoder's name on the Hub.
     """
-    folder, judge = Path(folder), "test" if figures.get("test") else "validation"
+    judge = "test" if figures.get("test") else "validation"
     results = figures.get(judge)
-    on_hub = [name for name in datasets if name.count("/") == 1]
+    judged = {"test": "notes that took no part in training or selection", "validation": "the notes that selected it"}
+    _save(
+        folder,
+        "fine_tuned.md",
+        {**figures, "members": list(members)} if members else figures,
+        repo_id,
+        datasets,
+        task="token-classification",
+        tags=["concept-extraction", "ner", "crf", *(["ensemble"] if members else [])],
+        measures={f"strict micro {name}": results[name] for name in ("precision", "recall", "f1")} if results else {},
+        split="held out" if figures.get("settings", {}).get("test_fraction") else judge,
+        said={"labels": labels, "example": example, "results": results, "judged": judged[judge], "members": members},
+        **about,
+    )
+    if results and judge == "test" and not figures.get("settings", {}).get("test_fraction"):  # as the benchmark has it
+        for name in _on_hub(datasets):
+            entry = EvalResultEntry(
+                dataset_id=name, task_id="default", value=round(100 * results["f1"], 2), notes="strict micro F1"
+            )
+            target = Path(folder, ".eval_results", f"{name.replace('/', '--')}.yaml")
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(yaml.safe_dump(eval_result_entries_to_yaml([entry])), encoding="utf-8")
+
+
+def save_language_model_card(
+    folder: str | Path,
+    *,
+    repo_id: str,
+    example: Sequence[Mapping],
+    figures: Mapping,
+    datasets: Sequence[str] = (),
+    **about,
+) -> None:
+    """Writes `README.md` and `results.json` of a masked language model.
+
+    Args:
+        example: `text` of a synthetic note with a word masked, that `word`, and the `best` words with probabilities.
+        figures: as in `save_model_card`, but that `validation` holds other measures by name: `perplexity`, `loss` …
+        about: `language`, `licence`, and `base_model`, the model that pretraining went on from.
+    """
+    results = {name: value for name, value in figures.get("validation", {}).items() if isinstance(value, (int, float))}
+    said = {"example": example, "results": results}
+    _save(
+        folder,
+        "language_model.md",
+        figures,
+        repo_id,
+        datasets,
+        task="fill-mask",
+        tags=["masked-language-modelling"],
+        measures=results,
+        split="validation",
+        said=said,
+        **about,
+    )
+
+
+def _save(
+    folder,
+    template: str,
+    figures: Mapping,
+    repo_id: str,
+    datasets: Sequence[str],
+    *,
+    task: str,
+    tags: list[str],
+    measures: Mapping[str, float],
+    split: str,
+    said: Mapping,
+    language: str | None = None,
+    licence: str | None = None,
+    base_model: str | None = None,
+) -> None:
+    """Writes the card, of the kind's template and of what all that is trained has in common, and the results."""
+    name, dataset = repo_id.rpartition("/")[2], datasets[0] if datasets else "unnamed"
     data = ModelCardData(
         language=language,
         license=licence,
         library_name="transformers",
-        pipeline_tag="token-classification",
-        tags=["clin-x", "clinical", "medical", "concept-extraction", "ner", "crf", *(["ensemble"] if members else [])],
+        pipeline_tag=task,
+        tags=["clin-x", "clinical", "medical", *tags],
         base_model=base_model,
-        datasets=on_hub or None,
-        metrics=["precision", "recall", "f1"],
-        model_name=repo_id.rpartition("/")[2],
-        eval_results=_eval_results(results, datasets, judge) if results else None,
+        datasets=_on_hub(datasets) or None,
+        metrics=[measure.rpartition(" ")[2] for measure in measures] or None,
+        model_name=name if measures else None,
+        eval_results=[
+            EvalResult(
+                task_type=task,
+                dataset_type=dataset if _on_hub([dataset]) else "custom",
+                dataset_name=dataset,
+                dataset_split=split,
+                metric_type=measure.rpartition(" ")[2],
+                metric_name=measure,
+                metric_value=round(value, 4),
+            )
+            for measure, value in measures.items()
+        ]
+        or None,
     )
-    watts = next((watts for name, watts in WATTS.items() if name in (figures.get("device") or "")), 100)
+    watts = next((watts for card, watts in WATTS.items() if card in (figures.get("device") or "")), 100)
     seconds = figures.get("seconds")
-    judged = {"test": "notes that took no part in training or selection", "validation": "the notes that selected it"}
     card = ModelCard.from_template(
         data,
-        template_path=str(TEMPLATE),
-        name=repo_id.rpartition("/")[2],
+        template_str="\n".join((TEMPLATES / part).read_text(encoding="utf-8") for part in (template, "trained.md")),
+        **{**figures, **said},
+        name=name,
         repo_id=repo_id,
-        labels=labels,
-        example=example,
-        results=results,
-        judged=judged[judge],
-        members=members,
         data=", ".join(datasets),
         language=language,
         licence=licence,
-        encoder=base_model or "not on the Hub",
-        has_curves=(folder / "curves.png").exists(),
-        documents=figures.get("documents"),
-        split=figures.get("split"),
-        unrepresentable=figures.get("unrepresentable"),
-        settings=figures.get("settings"),
-        versions=figures.get("versions"),
-        hardware=figures.get("device"),
+        base_model=base_model,
+        has_curves=Path(folder, "curves.png").exists(),
         hours=None if seconds is None else seconds / 3600,
         watts=watts,
         grams=(seconds or 0) / 3600 * watts / 1000 * GRAMS_PER_KWH,
     )
-    card.save(folder / "README.md")
-    content = json.dumps({**figures, "members": list(members)} if members else figures, indent=2, ensure_ascii=False)
-    (folder / "results.json").write_text(content + "\n", encoding="utf-8")
-    if results and judge == "test" and not figures.get("settings", {}).get("test_fraction"):  # as the benchmark has it
-        for name in on_hub:
-            entry = EvalResultEntry(
-                dataset_id=name, task_id="default", value=round(100 * results["f1"], 2), notes="strict micro F1"
-            )
-            (folder / ".eval_results").mkdir(exist_ok=True)
-            target = folder / ".eval_results" / f"{name.replace('/', '--')}.yaml"
-            target.write_text(yaml.safe_dump(eval_result_entries_to_yaml([entry])), encoding="utf-8")
+    card.save(Path(folder, "README.md"))
+    content = json.dumps(figures, indent=2, ensure_ascii=False)
+    Path(folder, "results.json").write_text(content + "\n", encoding="utf-8")
 
 
-def _eval_results(results: Mapping, datasets: Sequence[str], split: str) -> list[EvalResult]:
-    name = datasets[0] if datasets else "unnamed"
-    return [
-        EvalResult(
-            task_type="token-classification",
-            dataset_type=name if name.count("/") == 1 else "custom",
-            dataset_name=name,
-            dataset_split=split,
-            metric_type=metric,
-            metric_name=f"strict micro {metric}",
-            metric_value=round(results[metric], 4),
-        )
-        for metric in METRICS
-    ]
+def _on_hub(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.count("/") == 1]

@@ -18,6 +18,7 @@ KNOWN = {  # what a repo of ours is made of
         *("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model"),
     ),
     "dataset": ("README.md", "data/*.parquet"),
+    "space": ("README.md", "requirements.txt", "*.py"),
 }
 TRIES = 5
 PASSING = (408, 429, 500, 502, 503, 504)  # states of a server that may pass
@@ -41,7 +42,8 @@ class Target:
 
 def pushed_files(folder: str | Path, repo_type: str) -> dict[str, Path]:
     """The folder's files by their paths in the repo; raises PushError for what is none of the known kinds."""
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
     strange = [name for name in files if not _is_known(name, repo_type)]
     if strange:
         raise PushError(
@@ -80,7 +82,8 @@ def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
     api, place = HfApi(), {"repo_type": target.repo_type}
     repo_id = target.repo_id
     if not target.pull_request:  # which may be opened by those who may not write
-        repo_id = api.create_repo(repo_id, private=target.private, exist_ok=True, **place).repo_id
+        kind = {"space_sdk": "gradio"} if target.repo_type == "space" else {}
+        repo_id = api.create_repo(repo_id, private=target.private, exist_ok=True, **kind, **place).repo_id
         if target.branch != "main":
             api.create_branch(repo_id, branch=target.branch, exist_ok=True, **place)
     info = api.repo_info(repo_id, revision=target.branch, **place)

@@ -1,8 +1,8 @@
 """A loopback Hub: as much of the API as the real huggingface_hub client uses, in memory, with faults on demand.
 
-Repos with branches, tags and pull requests; pre-upload, LFS and NDJSON commits; info, tree, and files with ETag, ranges
-and redirects; private repos, tokens with and without the right to write. Written after the client's requests
-(huggingface_hub 2.4 and 0.36) and the documentation of the Hub's API.
+Repos with branches, tags and pull requests; pre-upload, LFS (in parts too) and NDJSON commits; info, tree, and files
+with ETag, ranges and redirects; private repos, tokens with and without the right to write. Written after the client's
+requests (huggingface_hub 2.4 and 0.36) and the documentation of the Hub's API.
 """
 
 import base64
@@ -62,6 +62,8 @@ class Hub:
     def __init__(self):
         self.repos: dict[tuple[str, str], Repo] = {}
         self.large: dict[str, bytes] = {}
+        self.parts: dict[tuple[str, int], bytes] = {}  # of large files that are not whole yet
+        self.part_size: int | None = None  # larger files come in parts
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         routes = [
@@ -72,6 +74,8 @@ class Hub:
             *(Route(f"/api/{type}s", self.listing) for type in ("model", "dataset", "space")),
             Route("/api/{type}/{rest:path}", self.repo_api, methods=["GET", "POST", "DELETE"]),
             Route("/large/{oid}", self.upload, methods=["PUT"]),
+            Route("/large/{oid}/{number:int}", self.upload_part, methods=["PUT"]),
+            Route("/large/{oid}", self.complete, methods=["POST"]),
             Route("/large/{oid}", self.download),
             Route("/{path:path}", self.web, methods=["GET", "POST"]),
         ]
@@ -146,7 +150,11 @@ class Hub:
 
     async def listing(self, request: Request) -> Response:
         type = request.url.path.removeprefix("/api/").removesuffix("s")
-        repos = [r for r in self.repos.values() if r.type == type and (not r.private or self._token(request))]
+        repos = [
+            r
+            for r in self.repos.values()
+            if r.type == type and (not r.private or self._token(request) in (WRITER, READER))
+        ]
         return JSONResponse([self._info(repo, repo.at("main")) for repo in repos])
 
     def _info(self, repo: Repo, commit: Commit) -> dict:
@@ -194,7 +202,7 @@ class Hub:
             asked = form.getlist("paths") if form else (await request.json())["paths"]
             return JSONResponse([entry for entry in _tree(commit.files, "", True) if entry["path"] in asked])
         if verb == "preupload":
-            return JSONResponse({"files": [self._mode(file) for file in (await request.json())["files"]]})
+            return JSONResponse({"files": [self._mode(file, commit) for file in (await request.json())["files"]]})
         return await self._commit(request, repo, revision, commit)
 
     async def _ref(self, request: Request, repo: Repo, kind: str, name: str) -> Response:
@@ -216,13 +224,14 @@ class Hub:
 
     # Commits
 
-    def _mode(self, file: dict) -> dict:
+    def _mode(self, file: dict, commit: Commit | None = None) -> dict:
         is_large = re.search(r"\.(safetensors|parquet|bin|png)$", file["path"]) or file["size"] > 10 * 2**20
+        old = commit and commit.files.get(file["path"])
         return {
             "path": file["path"],
             "uploadMode": "lfs" if is_large else "regular",
             "shouldIgnore": False,
-            "oid": None,
+            "oid": None if old is None else hashlib.sha256(old).hexdigest() if is_large else _blob_id(old),
         }
 
     async def _commit(self, request: Request, repo: Repo, revision: str, parent: Commit) -> Response:
@@ -254,10 +263,23 @@ class Hub:
         return JSONResponse(body | ({"pullRequestUrl": f"{url}/discussions/{pull}"} if pull else {}))
 
     async def upload(self, request: Request) -> Response:
-        data = await request.body()
-        if hashlib.sha256(data).hexdigest() != request.path_params["oid"]:
+        return self._keep(request.path_params["oid"], await request.body())
+
+    async def upload_part(self, request: Request) -> Response:
+        data = self.parts[request.path_params["oid"], request.path_params["number"]] = await request.body()
+        return Response(headers={"ETag": hashlib.md5(data).hexdigest()})
+
+    async def complete(self, request: Request) -> Response:
+        oid, parts = request.path_params["oid"], (await request.json())["parts"]
+        found = [self.parts.pop((oid, part["partNumber"])) for part in parts]
+        if [part["etag"] for part in parts] != [hashlib.md5(data).hexdigest() for data in found]:
+            return _error(400, "", "a part does not match its ETag")
+        return self._keep(oid, b"".join(found))
+
+    def _keep(self, oid: str, data: bytes) -> Response:
+        if hashlib.sha256(data).hexdigest() != oid:
             return _error(400, "", "content does not match its hash")
-        self.large[request.path_params["oid"]] = data
+        self.large[oid] = data
         return Response()
 
     async def download(self, request: Request) -> Response:
@@ -293,12 +315,14 @@ class Hub:
         return _ranged(request, data, headers)
 
     def _action(self, asked: dict) -> dict:
-        kept = {"oid": asked["oid"], "size": asked["size"]}
-        return (
-            kept
-            if asked["oid"] in self.large
-            else kept | {"actions": {"upload": {"href": f"{self.url}/large/{asked['oid']}"}}}
-        )
+        kept, url = {"oid": asked["oid"], "size": asked["size"]}, f"{self.url}/large/{asked['oid']}"
+        if asked["oid"] in self.large:
+            return kept
+        upload = {"href": url}
+        if self.part_size and asked["size"] > self.part_size:
+            numbers = range(1, -(-asked["size"] // self.part_size) + 1)
+            upload["header"] = {"chunk_size": str(self.part_size), **{f"{n:05}": f"{url}/{n}" for n in numbers}}
+        return kept | {"actions": {"upload": upload}}
 
 
 def _prefix(type: str) -> str:

@@ -1,5 +1,6 @@
 """What others do with a pushed repo, through plain transformers: another release, changes pushed again, ensembles."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ def published(tmp_path_factory, tiny_encoder_dir, tokenizer):
     """A loopback Hub with a pushed model, what runs clients of it, and what the model finds here."""
     folder, hub = tmp_path_factory.mktemp("published"), Hub()
     make_run(folder / "run", tiny_encoder_dir, tokenizer)
+    hub.part_size = 50_000
+    hub.faults.append(Fault("PUT /large/.*/2$"))
     client = client_of(hub, folder)
     ((status, _, err),) = clinx_of(client)(("push", "run", "org/notes-ner", "--no-verify"))
     assert status == 0, err
@@ -83,6 +86,17 @@ def test_an_ensemble_of_repos_names_their_commits(published):
     assert json.loads(done.stdout.splitlines()[-1]) == [f"org/notes-ner@{pushed}"] * 2
     done = client("-c", MEMBERS, f"org/notes-ner@{first}")
     assert done.returncode and "org/notes-ner" in done.stderr
+
+
+def test_a_large_file_went_up_in_parts_one_of_which_was_cut(published):
+    hub, _, _ = published
+    data = hub.files("org/notes-ner")["model.safetensors"]
+    oid, n_parts = hashlib.sha256(data).hexdigest(), -(-len(data) // hub.part_size)
+    sent = [f"PUT /large/{oid}/{number}" for number in range(1, n_parts + 1)]
+    assert n_parts > 2 and [request for request in hub.requests if request.startswith(f"PUT /large/{oid}")] == sorted(
+        [*sent, sent[1]]
+    )
+    assert f"POST /large/{oid}" in hub.requests and not hub.parts
 
 
 def test_without_trust_the_error_tells_what_to_do(published):
