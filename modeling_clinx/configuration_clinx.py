@@ -53,8 +53,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         special_ids: ids of the tokenizer's special tokens, which never carry a label.
         format_version: the version of this format that wrote the configuration.
 
-    Raises:
-        ValueError: an unknown choice, a duplicate entity type, a size out of range, or a newer format.
+    Raises ValueError for an unknown choice, a duplicate entity type, a size out of range, or a newer format.
     """
 
     model_type = "clinx"
@@ -91,9 +90,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
             raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
         if context_size < 0 or window_length < 8:
             raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
-        if isinstance(encoder, dict):
-            encoder = AutoConfig.for_model(**encoder)
-        self.encoder = encoder
+        self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
         self.entity_types = list(entity_types)
         self.head, self.scheme, self.unit, self.segmentation = head, scheme, unit, segmentation
         self.context_size, self.window_length, self.dropout = context_size, window_length, dropout
@@ -118,9 +115,6 @@ class ClinXEnsembleConfig(ClinXConfig):
     Args:
         members: where each member came from, `name@commit` on the Hub, or `local`.
         vote: `majority` of the members' labels at each subword, or `average` of their marginals.
-
-    Raises:
-        ValueError: an unknown vote.
     """
 
     model_type = "clinx-ensemble"

@@ -50,17 +50,13 @@ class ClinXCRF(nn.Module):
         """Negative log-likelihood of BIO labels; labels that are not known are summed over.
 
         Args:
-            emissions: (B, T, K) float.
-            mask: (B, T) bool, the positions of the chain.
-            edges: (B, 2) bool.
+            mask: (B, T) bool, the positions of the chain; `emissions` are not compacted here.
             labels: (B, T) int64 BIO ids, -100 where not known.
 
-        Returns:
-            The loss, a float64 scalar, the mean over labelled positions (None without labels); and the marginals
-            (B, T, K), without gradient, 0 off the chain.
+        Returns the loss, a float64 scalar, the mean over labelled positions (None without labels); and the marginals
+        (B, T, K), without gradient, 0 off the chain.
 
-        Raises:
-            ValueError: labels that are no BIO ids, or that the constraints forbid; it names the row and the position.
+        Raises ValueError for labels that are no BIO ids, or that the constraints forbid; names row and position.
         """
         index, lengths = compact(mask)
         wide = index[..., None].expand(-1, -1, emissions.shape[-1])
@@ -77,8 +73,7 @@ class ClinXCRF(nn.Module):
     def log_partition(self, emissions, lengths, edges, allowed=None):
         """Log of the sum over all labellings, or over those within `allowed` (B, T, K) bool.
 
-        Returns:
-            (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain.
+        Returns (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain.
         """
         parameters = (self.transitions, self.start, self.end)
         return _LogPartition.apply(emissions, *parameters, lengths, edges, allowed, self)
@@ -184,8 +179,7 @@ class ClinXCRF(nn.Module):
             lattices: what `posteriors` yields.
             rows, starts, stops, types: (S,) int64; the span is at positions `starts` to `stops` (exclusive) of a row.
 
-        Returns:
-            (S,) float64.
+        Returns (S,) float64.
         """
         tags = self.tags.of_type().to(rows.device)[types]  # (S, R)
         continues = self.tags.continues.to(rows.device)
@@ -292,8 +286,7 @@ class _LogPartition(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_log_z, _):
         marginals, alpha, beta, lengths, edges = ctx.saved_tensors
-        weight = grad_log_z.to(marginals.dtype)[:, None]
-        grad = marginals * weight[..., None]
+        grad = marginals * grad_log_z.to(marginals.dtype)[:, None, None]
         if ctx.crf.transitions is None:
             return grad, *[None] * 7
         weighted = (alpha[:-1] * grad_log_z[:, None]).flatten(0, 1)  # ((T - 1) B, K)
@@ -305,13 +298,9 @@ class _LogPartition(torch.autograd.Function):
 
 
 def compact(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Moves the chain's positions to the left.
+    """Moves the chain's positions, given as a (B, T) mask, to the left.
 
-    Args:
-        mask: (B, T) bool.
-
-    Returns:
-        (B, longest chain, at least 1) int64 positions, those off the chain last; and (B,) int64 lengths.
+    Returns (B, longest chain, at least 1) int64 positions, those off the chain last; and (B,) int64 lengths.
     """
     lengths = mask.sum(1)
     return (~mask).int().argsort(dim=1, stable=True)[:, : max(1, int(lengths.max()))], lengths

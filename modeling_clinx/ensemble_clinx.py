@@ -24,9 +24,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .windows_clinx import Window  # noqa: F401
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
-_IRRELEVANT = re.compile(
-    "dropout|dtype|version|_name_or_path|architectures|cache|checkpointing|position_embedding|token_id"
-)
+_IRRELEVANT = re.compile("dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding|token_id")
 
 
 class ClinXEnsembleModel(ClinXPreTrainedModel):
@@ -75,8 +73,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
             vote: `majority` or `average`, see `ClinXEnsembleConfig`.
             kwargs: for `ClinXForTokenClassification.from_pretrained`: `dtype`, `token`, `cache_dir` …
 
-        Raises:
-            ValueError: no members, or two that differ in tokenizer, labels or another setting; names the difference.
+        Raises ValueError for no members, or two that differ in tokenizer, labels or another setting; says in what.
         """
         hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
         places, origins, first = [], [], None
@@ -94,8 +91,9 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
             config = ClinXConfig.from_pretrained(name, **place)
             traits = _traits(config, AutoTokenizer.from_pretrained(name, **place))
             first = first or (member, traits, config)
-            if difference := _difference(first[1], traits):
-                raise ValueError(f"{first[0]} and {member} cannot vote together: they differ in {difference}")
+            if first[1] != traits:
+                difference = _difference(first[1], traits)
+                raise ValueError(f"{first[0]} and {member} cannot vote together: they differ in{difference}")
             places.append((name, place))
             origins.append("local" if is_local else f"{name}@{place['revision']}")
         if not places:
@@ -119,16 +117,12 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
                 disk each time that they are needed, layer by layer, which is slower. `device_map` may then name one
                 device, by default the CPU.
 
-        Raises:
-            ValueError: `max_members_in_memory` below 1, or with a `device_map` of several devices.
+        Raises ValueError for `max_members_in_memory` below 1, or with a `device_map` of several devices.
         """
         if max_members_in_memory is not None:
-            home = kwargs.get("device_map")
-            home = "cpu" if home is None else home
+            home = "cpu" if kwargs.get("device_map") is None else kwargs["device_map"]
             if max_members_in_memory < 1 or home == "auto" or isinstance(home, dict):
-                raise ValueError(
-                    f"max_members_in_memory {max_members_in_memory} needs one device, and to be at least 1"
-                )
+                raise ValueError(f"max_members_in_memory is {max_members_in_memory}: at least 1, on one device")
             config = kwargs.get("config") or cls.config_class.from_pretrained(name_or_path, **kwargs)
             kwargs["device_map"] = {
                 f"members.{i}.{part}": "disk" if part == "encoder" and i >= max_members_in_memory else home
@@ -145,41 +139,35 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         Voting is over whole documents: see `DocumentPredictor`. `emissions` are (N, B, T, K).
         """
         inputs = (input_ids, attention_mask, token_type_ids, core_mask, edge_mask, labels)
-        outputs = [member(*inputs) for member in self.members]
+        outputs = [(out.loss, out.logits, out.emissions) for out in (member(*inputs) for member in self.members)]
         loss, logits, emissions = (
             None if parts[0] is None else torch.stack([part.to(parts[0].device) for part in parts])
-            for parts in ([getattr(output, name) for output in outputs] for name in ("loss", "logits", "emissions"))
+            for parts in zip(*outputs, strict=True)
         )
-        loss = None if loss is None else loss.mean()
-        return ClinXOutput(loss=loss, logits=logits.double().exp().mean(0).log().float(), emissions=emissions)
+        logits = logits.double().exp().mean(0).log().float()
+        return ClinXOutput(loss if loss is None else loss.mean(), logits, emissions)
 
 
 def _traits(config, tokenizer) -> dict:
-    """What members must have in common, by its name."""
+    """What members must have in common."""
     settings = config.to_dict()
-    settings |= {f"encoder's {name}": value for name, value in settings.pop("encoder").items()}
-    backend = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
-    settings |= {"tokenizer's vocabulary": tokenizer.get_vocab()}
-    settings |= {f"tokenizer's {name}": value for name, value in backend.items()}
-    return {name: value for name, value in settings.items() if not _IRRELEVANT.search(name)}
+    ours, encoder = (
+        {name: value for name, value in part.items() if not _IRRELEVANT.search(name)}
+        for part in (settings, settings["encoder"])
+    )
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {**ours, "encoder": encoder, "tokenizer": {**backend, "truncation": None, "padding": None}}
 
 
-def _difference(ours: dict, theirs: dict) -> str:
-    for name in [*ours, *(theirs.keys() - ours.keys())]:
-        a, b = ours.get(name), theirs.get(name)
-        if a != b:
-            return f"{name}: {_apart(a, b)} and {_apart(b, a)}"
-    return ""
-
-
-def _apart(value, other) -> str:
-    """The value, or the first of what stands in it and not in the other one."""
-    if isinstance(value, dict) and isinstance(other, dict):
-        value = {key: x for key, x in value.items() if key not in other or other[key] != x}
-        value = dict(list(value.items())[:3])
-    elif isinstance(value, list) and isinstance(other, list):
-        value = [x for i, x in enumerate(value) if i >= len(other) or other[i] != x][:3]
-    return f"{value}"[:200]
+def _difference(ours, theirs, name: str = "") -> str:
+    """The first of nested settings that differs, and what it is on both sides."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        sides = ((key, ours.get(key, "nothing"), theirs.get(key, "nothing")) for key in {**ours, **theirs})
+        key, ours, theirs = next(side for side in sides if side[1] != side[2])
+        return _difference(ours, theirs, f"{name} {key}")
+    return f"{name}: {ours} and {theirs}"
 
 
 ClinXEnsembleModel.register_for_auto_class("AutoModel")

@@ -58,8 +58,7 @@ class TagSet:
                 last position.
             lengths: (B,) int64, positions of each row.
 
-        Returns:
-            (B, T, K) bool. One tag where it is determined; several where this or the next label is unknown.
+        Returns (B, T, K) bool: one tag where it is determined, several where this or the next label is unknown.
         """
         following = torch.cat([labels[:, 1:], labels.new_zeros(len(labels), 1)], 1)
         last = torch.arange(labels.shape[1], device=labels.device) == lengths[:, None] - 1
@@ -79,13 +78,9 @@ class TagSet:
 
 
 def spans_from_bio(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reads spans out of BIO ids; an `I` that carries on nothing begins a span.
+    """Reads spans out of (T,) BIO ids; an `I` that carries on nothing begins a span.
 
-    Args:
-        labels: (T,) BIO ids.
-
-    Returns:
-        first position, position after the last, and entity type of each span, (n,) int64 each, in order.
+    Returns first position, position after the last, and entity type of each span, (n,) int64 each, in order.
     """
     types = (labels - 1) // 2  # -1 for O
     inside = (labels > 0) & (labels % 2 == 0)

@@ -23,17 +23,11 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
 
 @dataclass
 class ClinXOutput(ModelOutput):
-    """What `ClinXForTokenClassification` returns.
+    """What `ClinXForTokenClassification` returns."""
 
-    Attributes:
-        loss: scalar, with labels only: negative log-likelihood, the mean over labelled subwords.
-        logits: (B, T, 1 + 2 types) log-probabilities of the BIO labels, without gradient; `O` off the chain.
-        emissions: (B, T, K) float32 scores in the CRF's tag space.
-    """
-
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    emissions: torch.Tensor | None = None
+    loss: torch.Tensor | None = None  # with labels: negative log-likelihood, the mean over labelled subwords
+    logits: torch.Tensor | None = None  # (B, T, 1 + 2 types) log-probabilities of BIO, no gradient; O off the chain
+    emissions: torch.Tensor | None = None  # (B, T, K) float32 scores in the CRF's tag space
 
 
 def _without_pooler(config) -> dict:
@@ -51,7 +45,6 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     _no_split_modules = []
     _supports_sdpa = True
     _supports_flash_attn = True
-    _supports_flash_attn_2 = True
     _supports_flex_attn = True
 
     def _init_weights(self, module):
@@ -107,8 +100,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
             hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
             config_kwargs: settings of `ClinXConfig`.
 
-        Raises:
-            ValueError: the encoder's tokenizer is not a fast one, or a setting is wrong.
+        Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
         """
         hub_kwargs = hub_kwargs or {}
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
@@ -129,8 +121,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
                 room -= table.padding_idx + 1
             config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), room)
         special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
-        config = ClinXConfig(encoder.config, entity_types=entity_types, special_ids=special_ids, **config_kwargs)
-        model = cls(config)
+        model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
         model.encoder = encoder
         return model
 
@@ -155,8 +146,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
             edge_mask: (B, 2) bool, whether the core begins and ends where its document does. Without it: both.
             labels: (B, T) int64 BIO ids; -100 on the chain means not known, and is summed over.
 
-        Raises:
-            ValueError: labels that the constraints forbid; names the row of the batch.
+        Raises ValueError for labels that the constraints forbid; names the row of the batch.
         """
         emissions = self.emit(input_ids, attention_mask, token_type_ids)
         if core_mask is None:
@@ -169,8 +159,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         loss, marginals = self.crf(emissions, core_mask.bool(), edge_mask.bool(), labels)
         probabilities = self.crf.tags.fold(marginals)
         probabilities[..., 0].masked_fill_(~core_mask.bool(), 1.0)
-        loss = None if loss is None else loss.float()
-        return ClinXOutput(loss=loss, logits=probabilities.clamp_(min=1e-12).log_(), emissions=emissions)
+        return ClinXOutput(loss if loss is None else loss.float(), probabilities.clamp_(min=1e-12).log_(), emissions)
 
 
 ClinXModel.register_for_auto_class("AutoModel")

@@ -1,34 +1,30 @@
 """`pipeline("ner", model=…, trust_remote_code=True)` for documents of any length."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from itertools import tee
 
 from transformers import Pipeline
 
 from .configuration_clinx import PrivateByDefault
+from .crf_clinx import ClinXCRF  # noqa: F401  transformers carries along what a file itself imports: all siblings
+from .labels_clinx import TagSet  # noqa: F401
 from .prediction_clinx import DocumentPredictor
-
-
-if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
-    from .crf_clinx import ClinXCRF  # noqa: F401
-    from .labels_clinx import TagSet  # noqa: F401
-    from .vote_clinx import vote  # noqa: F401
-    from .windows_clinx import Window  # noqa: F401
+from .vote_clinx import vote  # noqa: F401
+from .windows_clinx import Window  # noqa: F401
 
 
 class ClinXPipeline(PrivateByDefault, Pipeline):
     """Finds entities in documents; a document may be of any length, and is read with its context.
 
     `ner(text)` returns a list of `{"entity_group", "score", "word", "start", "end"}`, where `word` is
-    `text[start:end]` and `score` the exact posterior probability of the span and its type; of an ensemble, the mean of
-    its members', and "agreement" is the share of members that find the very same entity. With
-    `aggregation_strategy="none"`: one `{"entity", "score", "index", "word", "start", "end"}` for each subword that is
-    not `O`. The other strategies of transformers all mean entities, since the CRF labels whole spans.
+    `text[start:end]` and `score` the exact posterior probability of the span and its type; of an ensemble the mean of
+    its members', and "agreement" is the share of members that find the very same. With `aggregation_strategy="none"`:
+    one `{"entity", "score", "index", "word", "start", "end"}` for each subword that is not `O`.
 
     Args of a call (or of `pipeline(...)`, as defaults):
         inputs: a string; a list of strings; or a generator, a `datasets` dataset or column, which is read lazily.
             Rows that are dicts are read by their key `text`.
-        aggregation_strategy: `simple` (default), `first`, `average`, `max`: entities; `none`: subwords.
+        aggregation_strategy: `none` for subwords; the others all mean entities, since the CRF labels whole spans.
         ignore_labels: labels (or entity types) to leave out, default `["O"]`.
         batch_size: windows that the encoder reads at a time, default 16.
     """
@@ -59,16 +55,10 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
         results = self._read(inputs, predictor, **parameters)
         return list(results) if isinstance(inputs, (list, tuple)) else results
 
-    def _read(self, inputs, predictor, **parameters):
-        texts = []
-
-        def read():
-            for item in inputs:
-                texts.append(self.preprocess(item))
-                yield texts[-1]
-
-        for prediction in predictor(read(), subwords=parameters.get("subwords", False)):
-            yield self.postprocess((texts.pop(0), prediction), **parameters)
+    def _read(self, inputs, predictor, subwords: bool = False, **parameters):
+        ahead, texts = tee(map(self.preprocess, inputs))
+        for prediction, text in zip(predictor(ahead, subwords), texts, strict=True):
+            yield self.postprocess((text, prediction), subwords, **parameters)
 
     def preprocess(self, inputs) -> str:
         text = inputs.get("text") if isinstance(inputs, Mapping) else inputs

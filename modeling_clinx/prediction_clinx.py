@@ -34,8 +34,7 @@ class DocumentPredictor:
         tokenizer: its fast tokenizer.
         batch_size: windows of `window_length` that the encoder reads at a time; shorter ones count by their subwords.
 
-    Raises:
-        ValueError: the tokenizer is not a fast one.
+    Raises ValueError where the tokenizer is not a fast one.
     """
 
     def __init__(self, model, tokenizer, batch_size: int = 16):
@@ -47,9 +46,7 @@ class DocumentPredictor:
     def __call__(self, texts: Iterable[str], subwords: bool = False) -> Iterator[Prediction]:
         """Yields a prediction for each text, in order, reading ahead by a bounded number of subwords.
 
-        Args:
-            subwords: predict the BIO label of every chain position, with its marginal probability, rather than spans
-                with theirs.
+        With `subwords` it holds the BIO label of every chain position, with its marginal, rather than spans.
         """
         texts = iter(texts)
         while texts_ahead := list(self._read_ahead(texts)):
@@ -115,11 +112,9 @@ class DocumentPredictor:
         return [list(whole.split(sizes.tolist())) for whole in stitched]
 
     def _decode(self, emissions: list[torch.Tensor], sizes: np.ndarray, subwords: bool):
-        """Yields, for each row, first positions, positions after the last, labels, scores, agreement and disagreement.
+        """Yields first positions, positions after the last, labels, scores, agreement and disagreement of each row.
 
-        Args:
-            emissions: by member, (B, T, K).
-            sizes: (B,) positions of each row.
+        `emissions` are (B, T, K) by member, `sizes` (B,) the positions of each row.
         """
         config, readings = self.model.config, _Readings(self.members, emissions, sizes)
         path = readings.paths[0]

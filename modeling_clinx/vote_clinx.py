@@ -28,8 +28,7 @@ def vote(
         by_mass: leave the votes out, so that the averaged marginals decide.
         linear: the members know no constraints, so each position stands alone.
 
-    Returns:
-        (B, T) int64 tags, 0 off the chain.
+    Returns (B, T) int64 tags, 0 off the chain.
     """
     n_members, n_rows, n_steps = paths.shape
     n_types, opening, rows = tags.n_types, tags.opening.start, np.arange(n_rows)

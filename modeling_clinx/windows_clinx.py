@@ -58,25 +58,16 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
         unit: `subword`, or `word`: the first subword of each word (`\\w+`, or one other character) is in the chain
             and stands for the whole of it; a word that begins inside of another one's subword has none.
 
-    Raises:
-        ValueError: the tokenizer has no fast version, so that it knows no offsets.
+    Raises ValueError where the tokenizer is not a fast one, so that it knows no offsets.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(
-            f"{type(tokenizer).__name__} gives no character offsets: CLIN-X needs an encoder with a fast tokenizer "
-            "(one with a tokenizer.json)"
-        )
+        kind = type(tokenizer).__name__
+        raise ValueError(f"{kind} gives no character offsets: CLIN-X needs a fast tokenizer (with a tokenizer.json)")
     if not texts:
         return []
-    encoded = tokenizer(
-        [_SURROGATE.sub("\ufffd", text) for text in texts],
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        split_special_tokens=True,
-        verbose=False,
-    )
+    off = dict.fromkeys(("add_special_tokens", "return_attention_mask", "return_token_type_ids", "verbose"), False)
+    texts_read = [_SURROGATE.sub("\ufffd", text) for text in texts]
+    encoded = tokenizer(texts_read, return_offsets_mapping=True, split_special_tokens=True, **off)
     return [
         _chain(text, np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2), unit)
         for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
@@ -150,9 +141,8 @@ def windows(text: str, tokens: Tokens, config, n_special: int, uncut: np.ndarray
     n_tokens, capacity = len(tokens.ids), config.window_length - n_special
     context = min(config.context_size, capacity // 4)
     uncut = np.zeros(n_tokens, bool) if uncut is None else uncut
-    whole = n_tokens <= capacity and config.segmentation == "packed"
-    cuts = [0, n_tokens] if whole else _cuts(text, tokens, capacity - 2 * context, uncut)
-    if not whole and config.segmentation == "packed":
+    cuts = _cuts(text, tokens, capacity - 2 * context, uncut)
+    if config.segmentation == "packed":
         cuts = _pack(np.array(cuts), capacity, context)
     return [
         Window(max(0, start - context), start, stop, min(n_tokens, stop + context))
@@ -181,8 +171,7 @@ def _cuts(text: str, tokens: Tokens, longest: int, uncut: np.ndarray) -> list[in
                     break
             else:
                 cuts.append(cuts[-1] + longest)
-        if goal > cuts[-1]:
-            cuts.append(goal)
+        cuts.append(goal)
     return cuts
 
 
