@@ -30,10 +30,11 @@ def save_model_card(
         labels: the entity types.
         example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `label`, `score`.
         figures: of the run: `validation` and `test` (strict scores), `settings`, `documents`, `unrepresentable`,
-            `seconds`, `device`, `versions`, `split`; any may be missing. They hold no paths.
+            `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub); any may be missing. They
+            hold no paths.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
         datasets: names of datasets; those on the Hub are linked.
-        about: `language`, `licence`, and `base_model`, the encoder's name on the Hub.
+        about: `revision` to load, `language`, `licence`.
     """
     judge = "test" if figures.get("test") else "validation"
     results = figures.get(judge)
@@ -75,7 +76,7 @@ def save_language_model_card(
     Args:
         example: `text` of a synthetic note with a word masked, that `word`, and the `best` words with probabilities.
         figures: as in `save_model_card`, but that `validation` holds other measures by name: `perplexity`, `loss` …
-        about: `language`, `licence`, and `base_model`, the model that pretraining went on from.
+        about: `revision` to load, `language`, `licence`.
     """
     results = {name: value for name, value in figures.get("validation", {}).items() if isinstance(value, (int, float))}
     said = {"example": example, "results": results}
@@ -106,9 +107,9 @@ def _save(
     measures: Mapping[str, float],
     split: str,
     said: Mapping,
+    revision: str = "main",
     language: str | None = None,
     licence: str | None = None,
-    base_model: str | None = None,
 ) -> None:
     """Writes the card, of the kind's template and of what all that is trained has in common, and the results."""
     name, dataset = repo_id.rpartition("/")[2], datasets[0] if datasets else "unnamed"
@@ -118,7 +119,7 @@ def _save(
         library_name="transformers",
         pipeline_tag=task,
         tags=["clin-x", "clinical", "medical", *tags],
-        base_model=base_model,
+        base_model=figures.get("base_model"),
         datasets=_on_hub(datasets) or None,
         metrics=[measure.rpartition(" ")[2] for measure in measures] or None,
         model_name=name if measures else None,
@@ -144,10 +145,10 @@ def _save(
         **{**figures, **said},
         name=name,
         repo_id=repo_id,
+        revision=revision,
         data=", ".join(datasets),
         language=language,
         licence=licence,
-        base_model=base_model,
         has_curves=Path(folder, "curves.png").exists(),
         hours=None if seconds is None else seconds / 3600,
         watts=watts,

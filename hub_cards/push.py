@@ -1,6 +1,5 @@
 """Pushes a folder to the Hub: known kinds of files only, in one commit, tried again where the server falters."""
 
-import hashlib
 import time
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -61,21 +60,24 @@ def push_folder(folder: str | Path, target: Target, message: str) -> CommitInfo:
     """Makes the repo's files those of the folder in one commit; the repo and the branch are made if they are not there.
 
     Files of the repo of known kinds that the folder does not have are removed, others stay. The commit's parent is
-    named, so that nothing that another pushed meanwhile is overwritten.
+    named, so that a commit that another makes meanwhile is not overwritten. What failed for a while is tried again,
+    where that cannot do anything twice: files that are there already are not sent, nor committed.
 
     Raises:
         PushError: unknown files, a repo that is public unlike the target, no login, no rights, a wrong name, or a
             server that failed for good.
     """
     files = pushed_files(folder, target.repo_type)
-    try:
-        return _push(files, target, message)
-    except PushError:
-        raise
-    except (OSError, ValueError) as error:  # those of huggingface_hub too
-        raise PushError(f"{target.repo_id}: {_explained(error)}") from error
-    except Exception as error:  # of its HTTP library, which differs between releases
-        raise PushError(f"{target.repo_id}: the Hub cannot be reached ({error}); try again") from error
+    for number in range(TRIES):
+        try:
+            return _push(files, target, message)
+        except PushError:
+            raise
+        except Exception as error:  # of the Hub's client, or of its HTTP library, which differs between releases
+            wait = seconds_to_wait(error, number, target.pull_request)
+            if wait is None or number + 1 == TRIES:
+                raise PushError(f"{target.repo_id}: {_explained(error, number + 1)}") from error
+            time.sleep(wait)
 
 
 def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
@@ -92,64 +94,46 @@ def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
     old = {file.rfilename for file in info.siblings if _is_known(file.rfilename, target.repo_type)} - files.keys()
     operations = [CommitOperationAdd(name, path) for name, path in files.items()]
     operations += [CommitOperationDelete(name) for name in sorted(old)]
-    for number in range(TRIES):
-        try:
-            commit = api.create_commit(
-                repo_id,
-                operations,
-                commit_message=message,
-                revision=target.branch,
-                create_pr=target.pull_request,
-                parent_commit=info.sha,
-                **place,
-            )
-            break
-        except Exception as error:
-            response = getattr(error, "response", None)
-            if number and response is not None and response.status_code == 412:
-                if commit := _if_there(api, operations, repo_id, target):
-                    break  # the commit was made, and the answer to it was lost
-            wait = _seconds_to_wait(error, response, number, target.pull_request)
-            if wait is None or number + 1 == TRIES:
-                raise
-            time.sleep(wait)
+    commit = api.create_commit(
+        repo_id,
+        operations,
+        commit_message=message,
+        revision=target.branch,
+        create_pr=target.pull_request,
+        parent_commit=info.sha,
+        **place,
+    )
     if target.tag:
-        api.create_tag(repo_id, tag=target.tag, revision=commit.oid, exist_ok=False, **place)
+        _tag(api, repo_id, target.tag, commit.oid, place)
     return commit
 
 
-def _seconds_to_wait(error: Exception, response, number: int, is_pull_request: bool) -> float | None:
-    """Before the next try; None where it would not help, or would open a second pull request."""
-    if response is None:  # the connection was cut
-        return None if is_pull_request or isinstance(error, (OSError, ValueError)) else 2**number
-    if response.status_code not in PASSING:
+def _tag(api: HfApi, repo_id: str, tag: str, commit: str, place: dict) -> None:
+    try:
+        api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=False, **place)
+    except HfHubHTTPError as error:
+        if error.response.status_code != 409:
+            raise
+        if api.repo_info(repo_id, revision=tag, **place).sha != commit:
+            raise PushError(f"{repo_id}: {commit} was pushed, but the tag {tag} names another commit") from error
+
+
+def seconds_to_wait(error: Exception, number: int, is_pull_request: bool) -> float | None:
+    """Before try `number` + 1 is followed by another; None where that would not help, or open a second pull request."""
+    response = getattr(error, "response", None)
+    if response is not None and response.status_code not in PASSING:
         return None
-    asked = response.headers.get("Retry-After", "")
+    if response is None and isinstance(error, (OSError, ValueError)):  # a file, a name
+        return None
+    if is_pull_request and (response is None or response.status_code != 429):  # it may be open already
+        return None
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
     return min(60, int(asked)) if asked.isdigit() else 2**number
 
 
-def _if_there(api: HfApi, operations: list, repo_id: str, target: Target) -> CommitInfo | None:
-    """The last commit, if the repo's files are those that were to be pushed."""
-    info = api.repo_info(repo_id, revision=target.branch, repo_type=target.repo_type, files_metadata=True)
-    there = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings}
-    for operation in operations:
-        found = there.get(operation.path_in_repo)
-        wanted = None if isinstance(operation, CommitOperationDelete) else operation.upload_info.sha256.hex()
-        if found != wanted and (found is None or wanted is None or found != _blob_id(operation)):
-            return None
-    url = f"{api.endpoint}/{'' if target.repo_type == 'model' else target.repo_type + 's/'}{repo_id}/commit/{info.sha}"
-    return CommitInfo(commit_url=url, commit_message="", commit_description="", oid=info.sha)
-
-
-def _blob_id(operation: CommitOperationAdd) -> str:
-    """As git names a file that is none of the large ones."""
-    with operation.as_file() as file:
-        data = file.read()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _explained(error: Exception) -> str:
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+def _explained(error: Exception, tries: int) -> str:
+    response = getattr(error, "response", None)
+    status = response.status_code if response is not None else None
     reason = " ".join(str(error).split())
     if status == 401 or "token" in type(error).__name__.lower():
         return f"nobody is logged in who may push there: `hf auth login`, or HF_TOKEN ({reason})"
@@ -160,5 +144,7 @@ def _explained(error: Exception) -> str:
     if status == 412:
         return f"another commit came in between: look at it, and push again ({reason})"
     if status in PASSING:
-        return f"the Hub failed {TRIES} times ({reason}): the same command goes on where it stopped"
-    return reason
+        return f"the Hub failed, time {tries} of {tries} ({reason}): the same command goes on where it stopped"
+    if isinstance(error, (OSError, ValueError)):
+        return reason
+    return f"the Hub cannot be reached ({reason or type(error).__name__}): the same command goes on where it stopped"

@@ -91,8 +91,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
             config = ClinXConfig.from_pretrained(name, **place)
             traits = _traits(config, AutoTokenizer.from_pretrained(name, **place))
             first = first or (member, traits, config)
-            if first[1] != traits:
-                difference = _difference(first[1], traits)
+            if difference := _difference(first[1], traits):
                 raise ValueError(f"{first[0]} and {member} cannot vote together: they differ in{difference}")
             places.append((name, place))
             origins.append("local" if is_local else f"{name}@{place['revision']}")
@@ -160,14 +159,15 @@ def _traits(config, tokenizer) -> dict:
 
 
 def _difference(ours, theirs, name: str = "") -> str:
-    """The first of nested settings that differs, and what it is on both sides."""
+    """The first of nested settings that differs, and what it is on both sides; "" where none does."""
+    if ours == theirs:
+        return ""
     if isinstance(ours, list) and isinstance(theirs, list):
         ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        sides = ((key, ours.get(key, "nothing"), theirs.get(key, "nothing")) for key in {**ours, **theirs})
-        key, ours, theirs = next(side for side in sides if side[1] != side[2])
-        return _difference(ours, theirs, f"{name} {key}")
-    return f"{name}: {ours} and {theirs}"
+    if isinstance(ours, dict) and isinstance(theirs, dict):  # None is as good as absent
+        inner = (_difference(ours.get(key), theirs.get(key), f"{name} {key}") for key in {**ours, **theirs})
+        return next(filter(None, inner), "")
+    return f"{name}: {ours!s:.200} and {theirs!s:.200}"
 
 
 ClinXEnsembleModel.register_for_auto_class("AutoModel")

@@ -8,7 +8,6 @@ from datasets import ClassLabel, Features, List, Value
 from tqdm import tqdm
 
 from hub_cards.dataset import save_dataset_card
-from hub_cards.push import PushError, Target, push_folder
 
 from .corpora import read_splits
 from .corpora.brat import write_brat
@@ -30,8 +29,7 @@ def convert(
     to: str = "dataset",
     format: str | None = None,
     task: Task | None = None,
-    push: str | None = None,
-    public: bool = False,
+    repo_id: str | None = None,
     **options,
 ) -> tuple[dict[str, int], list[Problem]]:
     """Writes the corpus to the new folder `out`, whole or not at all.
@@ -41,7 +39,7 @@ def convert(
     split.
 
     Args:
-        push: also push it to this repo of datasets, in one commit; private unless `public`.
+        repo_id: where the dataset is going to be pushed, for its card.
         options: how it is read, see `Reading`.
 
     Returns:
@@ -49,8 +47,6 @@ def convert(
 
     Raises InputError as the readers do, and for a folder that is there already.
     """
-    if push and to != "dataset":
-        raise InputError(f"found --push with --to {to}, expected --to dataset, the form that the Hub reads.")
     folder = Path(out).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
@@ -65,7 +61,7 @@ def convert(
             new = Path(partial, "new")
             new.mkdir()
             if to == "dataset":
-                _write_dataset(splits, new, push.rpartition("/")[2] if push else Path(path).name, task, push, problems)
+                _write_dataset(splits, new, (repo_id or Path(path).name).rpartition("/")[2], task, repo_id, problems)
             for name, documents in splits.items():
                 if to == "jsonl":
                     write_jsonl(documents, new / f"{name}.jsonl")
@@ -74,21 +70,12 @@ def convert(
                 elif to == "brat":
                     for document in documents:
                         write_brat(document, new / name)
-            if push:
-                _push(new, push, public)
             if folder.exists():
                 folder.rmdir()
             new.rename(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error}).") from None
     return {name: len(documents) for name, documents in splits.items()}, problems
-
-
-def _push(folder: Path, repo_id: str, public: bool) -> None:
-    try:
-        push_folder(folder, Target(repo_id, "dataset", not public), "Corpus converted by clinx")
-    except PushError as error:
-        raise InputError(f"{error}. No commit was made.") from None
 
 
 def _write_dataset(

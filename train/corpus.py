@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
+from hub_cards.push import Target
 from modeling_clinx.windows_clinx import sentence_starts
 
 from .convert import TARGETS, convert
@@ -159,22 +160,23 @@ def _stats(args) -> None:
 def _convert(args) -> None:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    counts, problems = convert(
-        args.path,
-        args.out,
-        args.to,
-        args.format,
-        TASKS[args.task] if args.task else None,
-        push=args.push,
-        public=args.public,
-        **_options(args),
-    )
+    if args.push and args.to != "dataset":
+        raise InputError(f"found --push with --to {args.to}, expected --to dataset, the form that the Hub reads.")
+    task = TASKS[args.task] if args.task else None
+    counts, problems = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
     for kind, count in Counter(problem.kind for problem in problems).items():
         print(f"{count} not exact: {kind}")
     if args.verbose:
         for problem in problems:
             print(f"{problem.kind}: {problem.detail}")
     print(f"{args.out}: {', '.join(f'{count} documents in {name}' for name, count in counts.items())}")
+    if args.push:
+        from .push import push  # and with it what reads models
+
+        try:
+            print(push(args.out, Target(args.push, "dataset", not args.public)))
+        except InputError as error:
+            raise InputError(f"{error}\n{args.out} is whole: `clinx push {args.out} {args.push}` goes on") from None
 
 
 def _fetch(args) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import evaluate
@@ -34,6 +35,7 @@ def export(
     run: str | Path,
     folder: str | Path,
     repo_id: str,
+    revision: str = "main",
     *,
     members: Sequence[str] = (),
     models: Sequence[str] = (),
@@ -42,8 +44,10 @@ def export(
     """Writes what is pushed into the new folder: files of known kinds, the card, and a model's results.
 
     Args:
-        run: a run's folder, with `model/` and `metrics.json`; the folder of a model repo or of a masked language model;
-            or one with an `app.py` for a Space, a metric's if it also has a script of the folder's name.
+        run: a run's folder, with `model/` and `metrics.json`; the folder of a model repo, of a masked language model or
+            of a converted corpus; or one with an `app.py` for a Space, a metric's if it also has a script of the
+            folder's name.
+        revision: the branch or tag that it is pushed as, which the card tells to load.
         members: of an ensemble, where each was pushed to, `name@commit`.
         models: those that an app shows.
         about: `language`, `licence` and `datasets`, for the card.
@@ -55,12 +59,16 @@ def export(
     """
     run, folder = Path(run), Path(folder)
     if (run / "app.py").is_file():
-        return "space", _export_space(run, folder, repo_id, models=models, **about)
+        _export_space(run, folder, repo_id, models=models, **about)
+        return "space", lambda there: _contents(there, folder, "space")
+    if list(run.glob("data/*.parquet")):
+        _copy(run, folder, "dataset")
+        return "dataset", lambda there: _contents(there, folder, "dataset")
     source = run / "model" if (run / "model").is_dir() else run
     try:
         config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
-        raise InputError(f"{run}: found no model repo there, nor in its folder `model`, nor an app ({error})") from None
+        raise InputError(f"{run}: found no model repo there, nor a dataset or an app ({error})") from None
     is_language_model = any(name.endswith("ForMaskedLM") for name in config.architectures or ())
     if not is_language_model and not hasattr(config, "entity_types"):
         raise InputError(f"{source}: found a model of the kind {config.model_type}, expected one of CLIN-X")
@@ -72,9 +80,9 @@ def export(
         (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if (run / "curves.png").exists() and run != source:
         shutil.copyfile(run / "curves.png", folder / "curves.png")
-    note, figures = _note(about.get("language")), _figures(run)
-    encoder = figures.pop("encoder", None)
-    about |= {"repo_id": repo_id, "figures": figures, "base_model": encoder if _is_on_hub(encoder) else None}
+    shutil.rmtree(folder / ".eval_results", ignore_errors=True)  # of an earlier push: written anew
+    note = _note(about.get("language"))
+    about |= {"repo_id": repo_id, "revision": revision, "figures": _figures(run)}
     if is_language_model:
         save_language_model_card(folder, example=_masked_words(source, note), **about)
         return "model", lambda there: [pair for word in _masked_words(there, note) for pair in word["best"]]
@@ -89,7 +97,7 @@ def _copy(source: Path, folder: Path, repo_type: str) -> None:
     for name, path in pushed_files(source, repo_type).items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".safetensors":  # large, and not changed
+        if path.suffix in (".safetensors", ".parquet"):  # large, and not changed
             target.symlink_to(path.absolute())
         else:
             shutil.copyfile(path, target)
@@ -118,8 +126,10 @@ def _read(file: Path) -> dict:
 
 
 def _figures(run: Path) -> dict:
-    """Of a run, or of an ensemble's: what may be published."""
+    """Of a run, or of an ensemble's, what may be published; of a model repo what it says itself."""
     metrics = _read(run / "metrics.json")
+    if not metrics:
+        return {name: value for name, value in _read(run / "results.json").items() if name != "members"}
     first = _read(run / "member-1" / "metrics.json") or metrics
     settings = first.get("settings", {})
     kept = {name: metrics[name] for name in ("validation", "test") if metrics.get(name)} | metrics.get("ensemble", {})
@@ -130,16 +140,17 @@ def _figures(run: Path) -> dict:
         **{name: first[name] for name in ("documents", "unrepresentable", "device", "versions") if name in first},
         "seconds": None if None in seconds else sum(seconds),
         "split": settings.get("split"),
-        "encoder": settings.get("encoder"),
+        "base_model": settings.get("encoder") if _is_on_hub(settings.get("encoder")) else None,
     }
 
 
 def _member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
-    judged, found = _read(run / "metrics.json").get("members", []), []
+    judged = _read(run / "metrics.json").get("members") or _read(run / "results.json").get("members") or []
+    found = []
     for number, source in enumerate(sources):
-        scores = judged[number] if number < len(judged) else {}
-        f1 = {part: scores[part]["f1"] if part in scores else None for part in ("validation", "test")}
-        found.append({"source": source, **f1})
+        scores = [judged[number].get(part) if number < len(judged) else None for part in ("validation", "test")]
+        validation, test = (score["f1"] if isinstance(score, dict) else score for score in scores)
+        found.append({"source": source, "validation": validation, "test": test})
     return found
 
 
@@ -177,7 +188,12 @@ def _masked_words(source: str | Path, text: str, n_words: int = 4) -> list[dict]
     return found
 
 
-def _export_space(run: Path, folder: Path, repo_id: str, *, models, language=None, licence=None, datasets=()) -> Read:
+def _contents(there: str | Path, here: Path, repo_type: str) -> list:
+    names = pushed_files(here, repo_type)
+    return [((name, sha256(Path(there, name).read_bytes()).digest()), 1.0) for name in names]
+
+
+def _export_space(run: Path, folder: Path, repo_id: str, *, models, language=None, licence=None, datasets=()) -> None:
     _copy(run, folder, "space")
     script = run / f"{run.resolve().name}.py"
     try:
@@ -193,4 +209,3 @@ def _export_space(run: Path, folder: Path, repo_id: str, *, models, language=Non
         save_metric_card(folder, **common, **texts)
     elif not (folder / "README.md").exists():
         save_space_card(folder, **common, models=models, language=language, datasets=datasets)
-    return lambda there: [((name, Path(there, name).read_bytes()), 1.0) for name in pushed_files(folder, "space")]

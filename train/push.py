@@ -1,4 +1,4 @@
-"""Push a model, a metric or an app to the Hub: with its card, in one private commit, which is checked."""
+"""Push a model, a dataset, a metric or an app to the Hub: with its card, in one private commit, which is checked."""
 
 import argparse
 from dataclasses import replace
@@ -56,7 +56,7 @@ def _members(run: Path) -> list[Path]:
 def _push(run: str | Path, target: Target, dry_run: bool, verify: bool, message: str | None, **about):
     with TemporaryDirectory() as folder:
         try:
-            repo_type, read = export(run, folder, target.repo_id, **about)
+            repo_type, read = export(run, folder, target.repo_id, target.tag or target.branch, **about)
             target = replace(target, repo_type=repo_type)
             print(target.repo_id)
             files = pushed_files(folder, repo_type)
@@ -68,6 +68,8 @@ def _push(run: str | Path, target: Target, dry_run: bool, verify: bool, message:
             commit = push_folder(folder, target, message or f"{Path(run).resolve().name}, made with CLIN-X")
         except PushError as error:
             raise InputError(str(error)) from None
+        except OSError as error:
+            raise InputError(f"{run}: cannot be read, or copied to {folder} ({error})") from None
         if verify:
             _verify(folder, target, commit.oid, read)
     return commit
@@ -75,7 +77,15 @@ def _push(run: str | Path, target: Target, dry_run: bool, verify: bool, message:
 
 def _verify(folder: str, target: Target, revision: str, read: Read) -> None:
     with TemporaryDirectory() as cache:
-        there = read(snapshot_download(target.repo_id, repo_type=target.repo_type, revision=revision, cache_dir=cache))
+        try:
+            place = {"repo_type": target.repo_type, "revision": revision, "cache_dir": cache}
+            there = read(snapshot_download(target.repo_id, **place))
+        except Exception as error:  # of the Hub's client, or of its HTTP library
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{target.repo_id}: {revision} was pushed, but cannot be read from there ({reason}): the same command "
+                "tries that again"
+            ) from error
     here = read(folder)
     if [key for key, _ in here] != [key for key, _ in there] or any(
         abs(a - b) > 1e-3 for (_, a), (_, b) in zip(here, there, strict=True)
@@ -83,8 +93,10 @@ def _verify(folder: str, target: Target, revision: str, read: Read) -> None:
         raise InputError(
             f"{target.repo_id} at {revision} reads differently than what is here: do not use it, and push again"
         )
-    what = {"model": "it finds the same in a synthetic note, mentions or words:", "space": "the same files:"}
-    print(f"downloaded again: {what[target.repo_type]} {len(here)}")
+    what = (
+        "it finds the same in a synthetic note, mentions or words" if target.repo_type == "model" else "the same files"
+    )
+    print(f"downloaded again: {what}: {len(here)}")
 
 
 def main(argv: list[str]) -> None:
@@ -92,7 +104,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "run",
         metavar="DIR",
-        help="a run's folder (runs/NAME), a model repo's, a masked language model's, or one with an app.py: a Space",
+        help="a run's folder (runs/NAME), a model repo's, a masked language model's, a converted corpus's, or one with "
+        "an app.py, for a Space",
     )
     parser.add_argument("repo_id", metavar="ORG/NAME", help="the repo, made if it is not there: private")
     parser.add_argument("--public", action="store_true", help="make it public: only if the training notes could be")

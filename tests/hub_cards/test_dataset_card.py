@@ -31,11 +31,11 @@ def corpus(tmp_path):
 
 
 def test_a_corpus_is_pushed_and_read_by_another(hub, client, clinx, corpus, tmp_path):
-    ((status, _, err),) = clinx(PUSH)
-    assert status == 0, err
+    ((status, out, err),) = clinx(PUSH)
+    assert status == 0 and "downloaded again: the same files: 3" in out, err
     repo = hub.repos["dataset", "org/notes"]
     assert repo.private
-    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "Corpus converted by clinx"]
+    assert [commit.title for commit in repo.commits.values()] == ["initial commit", "out, made with CLIN-X"]
     names = ["README.md", "data/train-00000-of-00001.parquet", "data/validation-00000-of-00001.parquet"]
     assert sorted(hub.files("org/notes", "dataset")) == [".gitattributes", *names]
     assert "Ñuñez" not in hub.files("org/notes", "dataset")["README.md"].decode()
@@ -61,18 +61,15 @@ def test_a_second_push_replaces_what_is_no_longer_there(hub, clinx, corpus, tmp_
     assert repo.private  # it was there already
 
 
-def test_what_keeps_a_push_back_is_told_and_nothing_is_written(hub, clinx, corpus, tmp_path):
+def test_what_keeps_a_push_back_is_told_and_what_was_converted_is_pushed_later(hub, clinx, corpus):
     ((status, _, err),) = clinx(PUSH, token=None)
     assert status == 2 and "org/notes: nobody is logged in who may push there: `hf auth login`" in err
-    assert not hub.repos and not (tmp_path / "out").exists()
-
-
-def test_a_fault_in_the_middle_leaves_nothing_visible_and_the_second_try_ends_well(hub, clinx, corpus, tmp_path):
+    assert "`clinx push out org/notes` goes on" in err and not hub.repos
     hub.faults.append(Fault("POST .*/commit/", status=400))
-    first, second = clinx(PUSH, PUSH)
-    assert first[0] == 2 and "No commit was made" in first[2]
-    assert second[0] == 0, second
-    assert len(hub.repos["dataset", "org/notes"].commits) == 2
+    first, second = clinx(("push", "out", "org/notes"), ("push", "out", "org/notes", "--tag", "v1"))
+    assert first[0] == 2 and second[0] == 0, (first, second)
+    repo = hub.repos["dataset", "org/notes"]
+    assert repo.private and len(repo.commits) == 2 and repo.tags["v1"] == repo.branches["main"]
 
 
 def test_the_metadata_survive_a_round_trip(tmp_path):
@@ -89,4 +86,4 @@ def test_the_metadata_survive_a_round_trip(tmp_path):
     card = DatasetCard.load(tmp_path / "README.md")
     assert (card.data.pretty_name, card.data.license, card.data.language) == ("Notes: “ñ” & others", "cc-by-4.0", "es")
     assert DatasetCardData(**card.data.to_dict()).to_dict() == card.data.to_dict()
-    assert "- 2: overlapping" in card.text
+    assert "- 2: overlapping" in card.text and "| A\\|B | 1 |" in card.text

@@ -12,7 +12,8 @@ from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
 from tests.hub.server import READER, Hub
-from tests.hub_cards.test_push import SCORES, make_run
+from tests.hub_cards.test_others import COMPAT
+from tests.hub_cards.test_push import SCORES, make_run, read
 from tests.modeling_clinx.models import PROJECT, WITHOUT_PROJECT
 from train.cli import main
 from train.export import export
@@ -22,7 +23,7 @@ METRIC = PROJECT / "train" / "strict_f1"
 APP = "import gradio as gr\n\ngr.Interface(str, 'text', 'text').launch()\n"
 COMMANDS = {
     "ensemble": ("push", "run", "org/notes-ner", "--members", "--tag", "v1"),
-    "again": ("push", "run", "org/notes-ner", "--members", "--no-verify"),
+    "again": ("push", "run", "org/notes-ner", "--members", "--tag", "v1", "--no-verify"),
     "language model": ("push", "lm", "org/clin-x-mini", "--language", "es", "--dataset", "Spanish case reports"),
     "metric": ("push", METRIC, "org/strict_f1", "--licence", "apache-2.0"),
     "app": ("push", "app", "org/demo", "--model", "org/notes-ner"),
@@ -37,6 +38,8 @@ def make_language_model(folder, tokenizer):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, pad_token_id=1, **sizes)
     XLMRobertaForMaskedLM(config).save_pretrained(folder / "model")
+    saved = json.loads((folder / "model/config.json").read_text())
+    (folder / "model/config.json").write_text(json.dumps({**saved, "_name_or_path": "/home/secret/base"}))
     tokenizer.save_pretrained(folder / "model")
     metrics = {
         **{"validation": {"perplexity": 5.25, "loss": 1.658}, "device": "CPU", "seconds": 36.0},
@@ -77,6 +80,14 @@ def test_an_ensemble_is_pushed_after_its_members_and_names_their_commits(pushed)
     assert told["ensemble"][1].count("downloaded again: it finds the same") == 3
 
 
+def test_the_ensemble_is_read_under_transformers_4(pushed):
+    if not COMPAT.is_dir():
+        pytest.skip(f"{COMPAT} is not there: make test-compat")
+    _, _, client = pushed
+    (there,) = read(client, "v1", PYTHONPATH=str(COMPAT), token=READER, home="compat")
+    assert there["classes"][0] == "ClinXEnsembleForTokenClassification" and there["found"]
+
+
 def test_members_that_did_not_change_are_not_committed_again(pushed):
     hub, told, _ = pushed
     assert told["again"][0] == 0, told["again"]
@@ -110,7 +121,8 @@ def test_a_language_model_card_says_what_it_is(pushed):
     assert [result.metric_value for result in card.data.eval_results] == [5.25, 1.658]
     assert "| perplexity | 5.25 |" in card.content and "Spanish case reports" in card.content
     assert len(re.findall(r"^\| .*<mask>", card.content, re.M)) == 4
-    assert "secret" not in card.content and "{{" not in card.content and not any("clinx" in name for name in files)
+    assert "{{" not in card.content and not any(b"secret" in data for data in files.values())
+    assert not any("clinx" in name for name in files)
 
 
 LOAD_METRIC = """

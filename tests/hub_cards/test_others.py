@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load, save
 
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
@@ -28,7 +29,7 @@ MEMBERS = """
 import json, sys
 from modeling_clinx import ClinXEnsembleForTokenClassification
 ensemble = ClinXEnsembleForTokenClassification.from_members(sys.argv[1:])
-print(json.dumps(ensemble.config.members))
+print(json.dumps([ensemble.config.members, [float(m.classifier.weight.detach().sum()) for m in ensemble.members]]))
 """
 UNTRUSTED = """
 try:
@@ -80,10 +81,17 @@ def test_a_model_changed_and_pushed_again_by_plain_transformers_keeps_its_code_a
 
 def test_an_ensemble_of_repos_names_their_commits(published):
     hub, client, _ = published
-    first, pushed = hub.repos["model", "org/notes-ner"].commits
-    done = client("-c", MEMBERS, f"org/notes-ner@{pushed}", "org/notes-ner")
+    repo = hub.repos["model", "org/notes-ner"]
+    first, pushed = repo.commits
+    weights = load(repo.commits[pushed].files["model.safetensors"])
+    weights["classifier.weight"] += 1.0
+    files = {**repo.commits[pushed].files, "model.safetensors": save(weights, {"format": "pt"})}
+    later = repo.commit("later", "other weights", files, pushed).sha
+    done = client("-c", MEMBERS, f"org/notes-ner@{pushed}", "org/notes-ner@later")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == [f"org/notes-ner@{pushed}"] * 2
+    members, sums = json.loads(done.stdout.splitlines()[-1])
+    assert members == [f"org/notes-ner@{pushed}", f"org/notes-ner@{later}"]
+    assert sums[1] - sums[0] == pytest.approx(weights["classifier.weight"].numel(), rel=1e-4)
     done = client("-c", MEMBERS, f"org/notes-ner@{first}")
     assert done.returncode and "org/notes-ner" in done.stderr
 

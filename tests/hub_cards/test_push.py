@@ -1,22 +1,22 @@
 """A run is pushed as one private commit, with its card, and read by people who have nothing of this project."""
 
 import json
-import shutil
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
-import yaml
-from huggingface_hub import ModelCard, ModelCardData
-from huggingface_hub.repocard_data import model_index_to_eval_results
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 
-from hub_cards.push import PushError, Target, push_folder, pushed_files
+from hub_cards.push import PushError, Target, push_folder, pushed_files, seconds_to_wait
 from hub_cards.repo import save_model_repo
-from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
 from tests.hub.server import READER, STRANGER, WRITER, Hub
 from tests.modeling_clinx.models import WITHOUT_PROJECT, new_model
 from train.cli import main
+from train.errors import InputError
+from train.push import push
 
 
 TEXT = "Paciente: Ana Ruiz, 54 años. 👩🏽‍⚕️ Ingresa por dolor torácico; se pauta paracetamol 500 mg."
@@ -35,10 +35,22 @@ for revision in revisions:
 print(json.dumps(told))
 """
 
+CARD = """
+import re
+from huggingface_hub import hf_hub_download
+card = open(hf_hub_download(folder, "README.md"), encoding="utf-8").read()
+(block,) = re.findall("```python\\n(.*?)```", card, re.S)
+exec(block, here := {})
+told[0]["card"] = [type(here[name]).__name__ for name in ("ner", "model", "encoder")]
+print(json.dumps(told))
+"""
+
 
 def make_run(folder, encoder, tokenizer, seed=1):
     """What `clinx finetune` leaves, of a model that learned nothing."""
     save_model_repo(new_model(encoder, seed=seed), tokenizer, folder / "model")
+    config = json.loads((folder / "model/config.json").read_text())
+    (folder / "model/config.json").write_text(json.dumps({**config, "_name_or_path": "/home/secret/base"}))
     settings = {"train": "/home/secret/notes", "encoder": str(encoder), "head": "crf", "learning_rate": 2e-5}
     metrics = {
         **{"settings": settings, "documents": {"train": 8, "validation": 2, "test": 0}, "seconds": 3600.0},
@@ -54,8 +66,8 @@ def run(tmp_path, tiny_encoder_dir, tokenizer):
     return make_run(tmp_path / "run", tiny_encoder_dir, tokenizer)
 
 
-def read(client, *revisions, **options) -> list[dict]:
-    done = client("-c", WITHOUT_PROJECT + READ, "org/notes-ner", TEXT, *revisions, PYTHONPATH="", **options)
+def read(client, *revisions, script: str = READ, **options) -> list[dict]:
+    done = client("-c", WITHOUT_PROJECT + script, "org/notes-ner", TEXT, *revisions, **{"PYTHONPATH": "", **options})
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -79,63 +91,14 @@ def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, 
     assert names < files.keys() and ".eval_results/org--notes.yaml" in files
     assert not any(b"/home/secret" in data or str(run).encode() in data for data in files.values())
 
-    (found,) = read(client, repo.branches["main"], token=READER, home="another")
+    (found,) = read(client, repo.branches["main"], script=READ + CARD, token=READER, home="another")
+    assert found["card"] == ["ClinXPipeline", "ClinXForTokenClassification", "ClinXModel"]
     assert found["found"] == local(run / "model") and found["found"]
     assert found["classes"][0] == "ClinXForTokenClassification"
     done = client(
         "-c", WITHOUT_PROJECT + READ, "org/notes-ner", "main", TEXT, PYTHONPATH="", token=STRANGER, home="third"
     )
     assert done.returncode and "404" in done.stderr or "not a valid model identifier" in done.stderr
-
-
-def test_the_card_says_what_the_run_did_and_its_metadata_survive(hub, clinx, run):
-    about = ("--dataset", "org/notes", "--licence", "cc-by-4.0", "--no-verify")
-    assert clinx((*PUSH, *about))[0][0] == 0
-    content = hub.files("org/notes-ner")["README.md"].decode()
-    card = ModelCard(content)
-    data = card.data.to_dict()
-    assert (data["pipeline_tag"], data["library_name"], data["license"]) == (
-        "token-classification",
-        "transformers",
-        "cc-by-4.0",
-    )
-    assert data["datasets"] == ["org/notes"] and "base_model" not in data
-    assert (
-        ModelCardData(
-            **{**data, "model_name": card.data.model_name},
-        ).to_dict()
-        == data
-    )
-    name, results = model_index_to_eval_results(data["model-index"])
-    assert name == "notes-ner" and [r.metric_value for r in results] == [0.5, 0.25, 0.3333]
-    for said in (
-        "| FARMACO | 50.00 | 25.00 | 33.33 | 4 |",
-        "2 overlapping",
-        "8 notes for train, 2 notes for validation",
-        "NVIDIA H100 80GB HBM3, 1.00 hours",
-        "about 332 g of CO₂, estimated as 700 W",
-        "`head: crf`",
-    ):
-        assert said in content
-    assert "secret" not in content and "learning_rate: 2e-05" in content
-    entries = yaml.safe_load(hub.files("org/notes-ner")[".eval_results/org--notes.yaml"])
-    assert entries[0]["dataset"] == {"id": "org/notes", "task_id": "default"} and entries[0]["value"] == 33.33
-
-
-def test_an_ensemble_tells_its_members(hub, client, clinx, run, tiny_encoder_dir, tokenizer, tmp_path):
-    members = [tmp_path / f"m{seed}" for seed in (1, 2)]
-    for seed, member in enumerate(members, 1):
-        save_model_repo(new_model(tiny_encoder_dir, seed=seed), tokenizer, member)
-    shutil.rmtree(run / "model")
-    save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")
-    scores = {"validation": {"f1": 0.5}, "test": {"f1": 0.25}, "seconds": 60}
-    metrics = {"vote": "majority", "members": [scores, scores], "ensemble": {"test": {**SCORES, "per_label": {}}}}
-    (run / "metrics.json").write_text(json.dumps(metrics))
-    ((status, _, err),) = clinx((*PUSH, "--no-verify"))
-    assert status == 0, err
-    content = hub.files("org/notes-ner")["README.md"].decode()
-    assert "An ensemble of 2 models that vote" in content and "| 2 | local | 50.00 | 25.00 |" in content
-    assert read(client, "main")[0]["classes"][0] == "ClinXEnsembleForTokenClassification"
 
 
 @pytest.mark.parametrize(
@@ -172,9 +135,12 @@ def _push(name: str, *options: str) -> tuple[str, ...]:
 
 
 COMMANDS = {
-    "branch": _push("branches", "--branch", "second"),
+    "branch": _push("branches", "--branch", "second", "--tag", "v1"),
     "pull request": _push("branches", "--pr"),
     "falters": _push("falters"),
+    "stumbles": _push("stumbles", "--tag", "v1"),
+    "tagged again": _push("stumbles", "--tag", "v1"),
+    "tagged elsewhere": ("push", "run/model", "org/stumbles", "--no-verify", "--tag", "v1"),
     "lost": _push("lost"),
     "refused": _push("refused"),
     "refused, again": _push("refused"),
@@ -189,6 +155,9 @@ def pushes(tmp_path_factory, tiny_encoder_dir, tokenizer):
     folder, hub = tmp_path_factory.mktemp("pushes"), Hub()
     make_run(folder / "run", tiny_encoder_dir, tokenizer)
     hub.faults += [
+        Fault("POST /api/repos/create", status=429, headers={"Retry-After": "0"}),
+        Fault("GET .*/stumbles/revision/", status=503),
+        Fault("POST .*/stumbles/tag/", status=500),
         Fault("POST .*/falters/preupload/", status=500),
         Fault("POST .*/falters.git/", status=503),
         Fault("POST .*/falters/commit/", status=429, headers={"Retry-After": "1"}),
@@ -209,6 +178,7 @@ def test_branches_and_pull_requests(pushes):
     repo = hub.repos["model", "org/branches"]
     assert "config.json" in repo.at("second").files and "config.json" not in repo.at("main").files
     assert "config.json" in repo.at("refs/pr/1").files
+    assert repo.tags["v1"] == repo.branches["second"]
 
 
 def test_a_server_that_falters_is_tried_again(pushes):
@@ -216,6 +186,16 @@ def test_a_server_that_falters_is_tried_again(pushes):
     assert told["falters"][0] == 0, told["falters"]
     assert not any(fault.times for fault in hub.faults)
     assert len(hub.repos["model", "org/falters"].commits) == 2
+
+
+def test_every_call_is_tried_again_and_a_tag_that_is_there_is_right(pushes):
+    hub, told = pushes
+    assert told["stumbles"][0] == told["tagged again"][0] == 0, told
+    repo = hub.repos["model", "org/stumbles"]
+    _, first, second = repo.commits
+    assert repo.tags["v1"] == first and repo.branches["main"] == second
+    assert told["tagged elsewhere"][0] == 2
+    assert f"{second} was pushed, but the tag v1 names another commit" in told["tagged elsewhere"][2]
 
 
 def test_a_commit_whose_answer_is_lost_is_not_made_twice(pushes):
@@ -240,25 +220,59 @@ def test_a_repo_that_is_public_already_needs_public(pushes):
 
 
 def test_a_push_is_one_commit_of_named_files_whatever_carries_them(run, monkeypatch):
-    """Without HF_HUB_DISABLE_XET the same calls are made: nothing but `create_commit` sends files."""
-    made = []
-
-    class Api:
-        def __getattr__(self, name):
-            return lambda *args, **kwargs: made.append((name, args, kwargs)) or answers[name]
-
-    repo = SimpleNamespace(
-        repo_id="org/x", sha="0" * 40, private=True, siblings=[SimpleNamespace(rfilename="model-1-of-2.safetensors")]
-    )
-    answers = {"create_repo": repo, "repo_info": repo, "create_commit": SimpleNamespace(oid="1" * 40)}
-    monkeypatch.setattr("hub_cards.push.HfApi", Api)
-    push_folder(run / "model", Target("org/x"), "message")
-    assert [name for name, *_ in made] == ["create_repo", "repo_info", "create_commit"]
-    assert made[0][2]["private"] is True
-    operations = {operation.path_in_repo: type(operation).__name__ for operation in made[-1][1][1]}
+    """With Xet the same calls are made: nothing but `create_commit` sends files."""
+    monkeypatch.delenv("HF_HUB_DISABLE_XET", raising=False)
+    old = SimpleNamespace(rfilename="model-1-of-2.safetensors")
+    repo = SimpleNamespace(repo_id="org/x", sha="0" * 40, private=True, siblings=[old])
+    api = create_autospec(HfApi, instance=True)
+    api.create_repo.return_value = api.repo_info.return_value = repo
+    api.create_commit.return_value = SimpleNamespace(oid="1" * 40)
+    monkeypatch.setattr("hub_cards.push.HfApi", lambda: api)
+    push_folder(run / "model", Target("org/x", tag="v1"), "message")
+    assert [name for name, *_ in api.method_calls] == ["create_repo", "repo_info", "create_commit", "create_tag"]
+    assert api.create_repo.call_args.kwargs["private"] is True
+    made = api.create_commit.call_args
+    operations = {operation.path_in_repo: type(operation).__name__ for operation in made.args[1]}
     assert operations.pop("model-1-of-2.safetensors") == "CommitOperationDelete"
     assert operations.keys() == pushed_files(run / "model", "model").keys()
-    assert made[-1][2]["parent_commit"] == "0" * 40
+    assert made.kwargs["parent_commit"] == "0" * 40
+    assert api.create_tag.call_args.kwargs["revision"] == "1" * 40
+
+
+def failed(status: int, **headers) -> HfHubHTTPError:
+    response = SimpleNamespace(status_code=status, headers=headers, request=None)
+    return HfHubHTTPError("failed", response=response)
+
+
+@pytest.mark.parametrize(
+    "error, wait, wait_of_pull_request",
+    [
+        (failed(429, **{"Retry-After": "7"}), 7, 7),
+        (failed(429, **{"Retry-After": "900"}), 60, 60),
+        (failed(503), 4, None),
+        (failed(403), None, None),
+        (failed(412), None, None),
+        (ConnectionResetError(), None, None),
+        (Exception("cut"), 4, None),
+    ],
+)
+def test_what_may_pass_is_waited_for_unless_it_could_open_a_second_pull_request(error, wait, wait_of_pull_request):
+    assert seconds_to_wait(error, 2, False) == wait
+    assert seconds_to_wait(error, 2, True) == wait_of_pull_request
+
+
+def test_a_download_that_reads_differently_or_fails_is_told(run, monkeypatch, tiny_encoder_dir, tokenizer, tmp_path):
+    commit = SimpleNamespace(oid="1" * 40, pr_url=None, commit_url="https://hub/commit")
+    monkeypatch.setattr("train.push.push_folder", lambda *args: commit)
+    there = make_run(tmp_path / "there", tiny_encoder_dir, tokenizer, seed=2) / "model"
+    monkeypatch.setattr("train.push.snapshot_download", lambda *args, **kwargs: there)
+    with pytest.raises(InputError, match="org/x at 1+ reads differently than what is here: do not use it"):
+        push(run, Target("org/x"))
+    monkeypatch.setattr("train.push.snapshot_download", lambda *args, **kwargs: tmp_path / "nothing")
+    with pytest.raises(InputError, match="org/x: 1+ was pushed, but cannot be read from there .*the same command"):
+        push(run, Target("org/x"))
+    monkeypatch.setattr("train.push.snapshot_download", lambda *args, **kwargs: run / "model")
+    assert push(run, Target("org/x")) == "https://hub/commit"
 
 
 KEPT_BACK = """

@@ -194,7 +194,7 @@ def changed(folder, tmp_path, change):
 def test_members_that_differ_are_refused_with_the_difference(member_folders, tiny_encoder_dir, tokenizer, tmp_path):
     settings = {"window_length": 128, "context_size": 16}
     others = {
-        "entity_types 1: DOLENCIA and nothing": (["FARMACO"], {}),
+        "entity_types 1: DOLENCIA and None": (["FARMACO"], {}),
         "entity_types 0: FARMACO and DOLENCIA": (["DOLENCIA", "FARMACO"], {}),
         "scheme: BIOSE and BIO": (["FARMACO", "DOLENCIA"], {"scheme": "BIO"}),
     }

@@ -9,7 +9,7 @@ import gradio as gr
 
 METRIC = evaluate.load(str(Path(__file__).with_name("strict_f1.py")))
 COLUMNS = ["precision", "recall", "f1", "support", "tp", "fp", "fn"]
-GOLD = '[[{"start": 0, "end": 3, "label": "problem"}, {"start": 9, "end": 12, "label": "test"}]]'
+GOLD = '[[{"start": 0, "end": 3, "label": "problem"},\n  {"start": 9, "end": 12, "label": "test"}]]'
 PRED = '[[{"start": 0, "end": 3, "label": "problem"}]]'
 
 
@@ -39,6 +39,7 @@ demo = gr.Interface(
     title="Strict micro F1 of extracted concepts",
     description=METRIC.info.description,
     flagging_mode="never",
+    analytics_enabled=False,
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""What the card of a fine-tuned model or an ensemble says, and that its metadata survive."""
+
+import json
+import re
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard, ModelCardData, eval_result_entries_to_yaml, parse_eval_result_entries
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from hub_cards.model import save_model_card
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXEnsembleForTokenClassification
+from tests.hub_cards.test_push import SCORES, make_run
+from tests.modeling_clinx.models import new_model
+from train.export import export
+
+
+@pytest.fixture
+def run(tmp_path, tiny_encoder_dir, tokenizer):
+    return make_run(tmp_path / "run", tiny_encoder_dir, tokenizer)
+
+
+def exported(run, folder, **about) -> str:
+    export(run, folder, "org/notes-ner", "v1", **about)
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_says_what_the_run_did(run, tmp_path):
+    content = exported(run, tmp_path / "out", datasets=["org/notes"], licence="cc-by-4.0", language="es")
+    for said in (
+        "| FARMACO | 50.00 | 25.00 | 33.33 | 4 |",
+        "2 overlapping",
+        "8 notes for train, 2 notes for validation",
+        "NVIDIA H100 80GB HBM3, 1.00 hours",
+        "about 332 g of CO₂, estimated as 700 W",
+        "`head: crf`",
+        "learning_rate: 2e-05",
+    ):
+        assert said in content
+    headings = "How to use it, What it finds, Results, Training, Intended use, and limits, Privacy, Citation"
+    assert ", ".join(re.findall("^## (.*)", content, re.M)) == headings
+    assert "secret" not in content and "{{" not in content
+    assert not any("secret" in path.read_text() for path in (tmp_path / "out").rglob("*.json"))
+
+
+def test_the_metadata_survive_a_round_trip(run, tmp_path):
+    card = ModelCard(exported(run, tmp_path / "out", datasets=["org/notes"], licence="cc-by-4.0"))
+    data = card.data.to_dict()
+    assert (data["pipeline_tag"], data["library_name"]) == ("token-classification", "transformers")
+    assert (data["license"], data["datasets"]) == ("cc-by-4.0", ["org/notes"]) and "base_model" not in data
+    assert ModelCardData(**{**data, "model_name": card.data.model_name}).to_dict() == data
+    name, results = model_index_to_eval_results(data["model-index"])
+    assert name == "notes-ner" and [r.metric_value for r in results] == [0.5, 0.25, 0.3333]
+    entries = yaml.safe_load((tmp_path / "out/.eval_results/org--notes.yaml").read_text())
+    assert entries[0]["dataset"] == {"id": "org/notes", "task_id": "default"} and entries[0]["value"] == 33.33
+    assert eval_result_entries_to_yaml(parse_eval_result_entries(entries)) == entries
+
+
+@pytest.mark.parametrize(
+    "figures, split, is_result",
+    [
+        ({"test": 1}, "test", True),
+        ({"test": 1, "settings": {"test_fraction": 0.1}}, "held out", False),
+        ({"validation": 1}, "validation", False),
+    ],
+)
+def test_a_result_on_a_benchmark_is_one_on_its_test_notes(tmp_path, figures, split, is_result):
+    scores = {**SCORES, "per_label": {"A|B": SCORES}}
+    figures = {name: scores if value == 1 else value for name, value in figures.items()}
+    about = {"labels": ["A|B"], "example": {"text": "x", "entities": []}, "datasets": ["org/notes", "own notes"]}
+    save_model_card(tmp_path, repo_id="org/x", figures=figures, **about)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert {result.dataset_split for result in card.data.eval_results} == {split}
+    assert len(list(tmp_path.glob(".eval_results/*"))) == is_result
+    assert "| A\\|B | 50.00 |" in card.content
+
+
+def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
+    members = [save_model_repo(new_model(tiny_encoder_dir, seed=n), tokenizer, tmp_path / f"m{n}") for n in (1, 2)]
+    save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")
+    members = [{"validation": {"f1": f1}, "test": {"f1": f1 / 2}, "seconds": 7200 * f1} for f1 in (1.0, 0.5)]
+    metrics = {"vote": "majority", "members": members, "ensemble": {"test": {**SCORES, "per_label": {}}}}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    content = exported(run, tmp_path / "out")
+    assert "An ensemble of 2 models that vote" in content and "| 2 | local | 50.00 | 25.00 |" in content
+    assert "not stated, 3.00 hours" in content and "the first member's encoder" in content
+    again = exported(tmp_path / "out", tmp_path / "again")
+    assert again == content
+
+
+def test_a_repo_that_is_pushed_again_from_its_own_folder_says_the_same(run, tmp_path):
+    content = exported(run, tmp_path / "out", datasets=["org/notes"])
+    assert exported(tmp_path / "out", tmp_path / "again", datasets=["org/notes"]) == content
+    assert (tmp_path / "again/results.json").read_text() == (tmp_path / "out/results.json").read_text()
+    exported(tmp_path / "out", tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere/.eval_results").exists()
