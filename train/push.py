@@ -35,11 +35,11 @@ def push(
     Raises:
         InputError: a folder or a target that cannot be used, or a download that reads differently.
     """
-    members, sources, commits = _members(Path(run)) if with_members else [], [], []
-    for number, member in enumerate(members, 1):
+    sources = []
+    for number, member in enumerate(_members(Path(run)) if with_members else [], 1):
         name = f"{target.repo_id}-member-{number}"
-        commits.append(_push(member, replace(target, repo_id=name), dry_run, verify, message, **about))
-        sources.append(f"{name}@{commits[-1].oid}" if commits[-1] else name)
+        commit = _push(member, replace(target, repo_id=name), dry_run, verify, message, **about)
+        sources.append(f"{name}@{commit.oid}" if commit else name)
     commit = _push(run, target, dry_run, verify, message, members=sources, **about)
     return (commit.pr_url or commit.commit_url) if commit else "nothing was pushed"
 
@@ -93,10 +93,8 @@ def _verify(folder: str, target: Target, revision: str, read: Read) -> None:
         raise InputError(
             f"{target.repo_id} at {revision} reads differently than what is here: do not use it, and push again"
         )
-    what = (
-        "it finds the same in a synthetic note, mentions or words" if target.repo_type == "model" else "the same files"
-    )
-    print(f"downloaded again: {what}: {len(here)}")
+    what = "mentions or words in a synthetic note" if target.repo_type == "model" else "files"
+    print(f"downloaded again: it finds the same {len(here)} {what}")
 
 
 def main(argv: list[str]) -> None:
