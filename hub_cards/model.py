@@ -1,6 +1,7 @@
 """The card and the results of a model repo, from the figures of its training run."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,12 +29,13 @@ def save_model_card(
 
     Args:
         labels: the entity types.
-        example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `label`, `score`.
+        example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `entity_group`, `score`.
         figures: of the run: `validation` and `test` (strict scores), `settings`, `documents`, `unrepresentable`,
             `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub); any may be missing. They
             hold no paths.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
-        datasets: names of datasets; those on the Hub are linked.
+        datasets: names of datasets; those on the Hub are linked. Of one alone, the figures on test notes are taken for
+            results on it.
         about: `revision` to load, `language`, `licence`.
     """
     judge = "test" if figures.get("test") else "validation"
@@ -52,14 +54,15 @@ def save_model_card(
         said={"labels": labels, "example": example, "results": results, "judged": judged[judge], "members": members},
         **about,
     )
-    if results and judge == "test" and not figures.get("settings", {}).get("test_fraction"):  # as the benchmark has it
-        for name in _on_hub(datasets):
-            entry = EvalResultEntry(
-                dataset_id=name, task_id="default", value=round(100 * results["f1"], 2), notes="strict micro F1"
-            )
-            target = Path(folder, ".eval_results", f"{name.replace('/', '--')}.yaml")
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(yaml.safe_dump(eval_result_entries_to_yaml([entry])), encoding="utf-8")
+    is_held_out = figures.get("settings", {}).get("test_fraction")
+    if results and judge == "test" and not is_held_out and len(datasets) == 1 and _on_hub(datasets):
+        (name,) = datasets
+        entry = EvalResultEntry(
+            dataset_id=name, task_id="default", value=round(100 * results["f1"], 2), notes="strict micro F1"
+        )
+        target = Path(folder, ".eval_results", f"{name.replace('/', '--')}.yaml")
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(yaml.safe_dump(eval_result_entries_to_yaml([entry])), encoding="utf-8")
 
 
 def save_language_model_card(
@@ -112,7 +115,7 @@ def _save(
     licence: str | None = None,
 ) -> None:
     """Writes the card, of the kind's template and of what all that is trained has in common, and the results."""
-    name, dataset = repo_id.rpartition("/")[2], datasets[0] if datasets else "unnamed"
+    name, dataset = repo_id.rpartition("/")[2], ", ".join(datasets) or "unnamed"
     data = ModelCardData(
         language=language,
         license=licence,
@@ -126,7 +129,7 @@ def _save(
         eval_results=[
             EvalResult(
                 task_type=task,
-                dataset_type=dataset if _on_hub([dataset]) else "custom",
+                dataset_type=dataset if dataset in _on_hub(datasets) else "custom",
                 dataset_name=dataset,
                 dataset_split=split,
                 metric_type=measure.rpartition(" ")[2],
@@ -146,7 +149,7 @@ def _save(
         name=name,
         repo_id=repo_id,
         revision=revision,
-        data=", ".join(datasets),
+        data=dataset if datasets else None,
         language=language,
         licence=licence,
         has_curves=Path(folder, "curves.png").exists(),
@@ -160,4 +163,4 @@ def _save(
 
 
 def _on_hub(names: Sequence[str]) -> list[str]:
-    return [name for name in names if name.count("/") == 1]
+    return [name for name in names if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name)]

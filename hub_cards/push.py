@@ -19,6 +19,7 @@ KNOWN = {  # what a repo of ours is made of
     "dataset": ("README.md", "data/*.parquet"),
     "space": ("README.md", "requirements.txt", "*.py"),
 }
+LEFT_OUT = {".git", ".gitattributes", ".cache", "__pycache__"}  # of a clone, a download, an import
 TRIES = 5
 PASSING = (408, 429, 500, 502, 503, 504)  # states of a server that may pass
 
@@ -41,8 +42,9 @@ class Target:
 
 def pushed_files(folder: str | Path, repo_type: str) -> dict[str, Path]:
     """The folder's files by their paths in the repo; raises PushError for what is none of the known kinds."""
-    paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
+    paths = (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
     files = {path.relative_to(folder).as_posix(): path for path in paths}
+    files = {name: path for name, path in files.items() if not LEFT_OUT.intersection(name.split("/"))}
     strange = [name for name in files if not _is_known(name, repo_type)]
     if strange:
         raise PushError(
@@ -64,8 +66,8 @@ def push_folder(folder: str | Path, target: Target, message: str) -> CommitInfo:
     where that cannot do anything twice: files that are there already are not sent, nor committed.
 
     Raises:
-        PushError: unknown files, a repo that is public unlike the target, no login, no rights, a wrong name, or a
-            server that failed for good.
+        PushError: unknown files, a repo that is public or private unlike the target, no login, no rights, a wrong
+            name, or a server that failed for good.
     """
     files = pushed_files(folder, target.repo_type)
     for number in range(TRIES):
@@ -89,8 +91,9 @@ def _push(files: dict[str, Path], target: Target, message: str) -> CommitInfo:
         if target.branch != "main":
             api.create_branch(repo_id, branch=target.branch, exist_ok=True, **place)
     info = api.repo_info(repo_id, revision=target.branch, **place)
-    if target.private and not info.private and not target.pull_request:
-        raise PushError(f"{repo_id} is public already: say so with --public, or choose another name")
+    if target.private != info.private:
+        there, advice = ("private", "leave out") if info.private else ("public", "say so with")
+        raise PushError(f"{repo_id} is {there} already: {advice} --public, or change it in the repo's settings")
     old = {file.rfilename for file in info.siblings if _is_known(file.rfilename, target.repo_type)} - files.keys()
     operations = [CommitOperationAdd(name, path) for name, path in files.items()]
     operations += [CommitOperationDelete(name) for name in sorted(old)]

@@ -11,7 +11,7 @@ VERBS = {
     "demo": ("the whole story on built-in synthetic notes: CPU, offline, minutes", "train.demo"),
     "corpus": ("look at an annotated corpus: counts, and what labels on subwords can represent", "train.corpus"),
     "finetune": ("fine-tune a concept extractor from a recipe", "train.finetune"),
-    "push": ("push a run's model to the Hub: card, code, weights and results, private", "train.push"),
+    "push": ("push a model, a dataset, a metric or an app to the Hub: its card and all, private", "train.push"),
     "predict": ("find the entities of many notes, into BRAT or JSON Lines", "train.predict"),
     "study": ("the paper's tables on your corpus: ablation", "train.study"),
     "score": ("strict micro precision, recall and F1, and whether two systems differ", "train.score"),

@@ -2,9 +2,6 @@
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -25,19 +22,8 @@ from hub_cards.repo import save_tokenizer
 
 from . import finetune, predict, score
 from .corpora.brat import write_brat
+from .export import read_as_a_stranger
 from .synthetic import ENTITY_TYPES, synthetic_notes
-
-
-# Reads a note as a stranger would: by plain transformers, with this project's packages made impossible to import.
-READER = """
-import sys
-for name in ("modeling_clinx", "train", "hub_cards"):
-    sys.modules[name] = None
-import json
-from transformers import pipeline
-ner = pipeline("ner", model=sys.argv[1], trust_remote_code=True)
-print(json.dumps(ner(sys.stdin.read())))
-"""
 
 
 def train_tokenizer(texts: list[str], vocab_size: int = 600) -> PreTrainedTokenizerFast:
@@ -139,20 +125,9 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
 
     say('pipeline("ner", model=…, trust_remote_code=True), in a fresh process that cannot import this project')
     note = notes["test"][0]
-    environment = {**os.environ, "HF_HOME": str(out / "fresh-hf-home"), "HF_HUB_OFFLINE": "1"}
-    found = subprocess.run(
-        [sys.executable, "-c", READER, str((run / "model").resolve())],
-        input=note.text,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**environment, "PYTHONIOENCODING": "utf-8"},
-        cwd=out,
-    )
-    if found.returncode:
-        raise RuntimeError(f"the fresh process failed:\n{found.stderr}")
+    found = read_as_a_stranger(run / "model", note.text)
     print(textwrap.indent("\n".join(note.text.splitlines()[:8]), "    | "))
-    for entity in json.loads(found.stdout)[:10]:
+    for entity in found[:10]:
         where = f"{entity['start']:4}–{entity['end']:<4}"
         sure = f"{entity['score']:.3f}  {5 * entity['agreement']:.0f} of 5"
         print(f"    {entity['entity_group']:15} {sure}  {where} {entity['word']!r}")

@@ -2,11 +2,15 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import evaluate
 import torch
@@ -28,7 +32,16 @@ TOLD = (  # settings that say how it was trained, and name no place
     *("one_cycle", "learning_rate", "head_learning_rate", "num_train_epochs", "max_steps", "weight_decay", "seed"),
     *("optim", "bf16", "fp16", "world_size", "splits", "split", "split_seed", "test_fraction", "max_train_sentences"),
 )
-Read = Callable[[str | Path], list[tuple[object, float]]]  # what somebody finds in an exported folder, with scores
+Found = list[tuple[object, float]]  # what somebody finds in a folder, with scores
+STRANGER = """
+import sys
+for name in ("modeling_clinx", "train", "hub_cards"):
+    sys.modules[name] = None
+import json
+from transformers import pipeline
+ner = pipeline("ner", model=sys.argv[1], trust_remote_code=True)
+print(json.dumps(ner(sys.stdin.read())))
+"""
 
 
 def export(
@@ -40,7 +53,7 @@ def export(
     members: Sequence[str] = (),
     models: Sequence[str] = (),
     **about,
-) -> tuple[str, Read]:
+) -> tuple[str, Found, Callable[[str | Path], Found]]:
     """Writes what is pushed into the new folder: files of known kinds, the card, and a model's results.
 
     Args:
@@ -53,17 +66,22 @@ def export(
         about: `language`, `licence` and `datasets`, for the card.
 
     Returns:
-        The type of the repo, and what reads such a folder, so that two of them can be compared.
+        The type of the repo, what is found in it here, and what finds that in another such folder.
 
     Raises InputError where there is nothing that can be pushed, and PushError for files that no such repo holds.
     """
     run, folder = Path(run), Path(folder)
-    if (run / "app.py").is_file():
-        _export_space(run, folder, repo_id, models=models, **about)
-        return "space", lambda there: _contents(there, folder, "space")
-    if list(run.glob("data/*.parquet")):
-        _copy(run, folder, "dataset")
-        return "dataset", lambda there: _contents(there, folder, "dataset")
+    if not run.is_dir():
+        raise InputError(f"{run}: found no such folder")
+    repo_type = "space" if (run / "app.py").is_file() else "dataset" if list(run.glob("data/*.parquet")) else "model"
+    if repo_type != "model":
+        _copy(run, folder, repo_type)
+        if repo_type == "space":
+            _write_space_card(run, folder, repo_id, models=models, **about)
+        names = list(pushed_files(folder, repo_type))
+        return repo_type, _contents(folder, names), lambda there: _contents(there, names)
+    if run.resolve().name == "model" and (run.parent / "metrics.json").exists():
+        run = run.parent
     source = run / "model" if (run / "model").is_dir() else run
     try:
         config = AutoConfig.from_pretrained(source)
@@ -73,24 +91,31 @@ def export(
     if not is_language_model and not hasattr(config, "entity_types"):
         raise InputError(f"{source}: found a model of the kind {config.model_type}, expected one of CLIN-X")
     _copy(source, folder, "model")
-    for name in ("config.json", "tokenizer_config.json"):
-        content = _without_places(json.loads((folder / name).read_text(encoding="utf-8")))
+    for path in folder.glob("*config.json"):
+        content = _without_places(json.loads(path.read_text(encoding="utf-8")))
         if members and "members" in content:
             content["members"] = list(members)
-        (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if (run / "curves.png").exists() and run != source:
         shutil.copyfile(run / "curves.png", folder / "curves.png")
-    shutil.rmtree(folder / ".eval_results", ignore_errors=True)  # of an earlier push: written anew
     note = _note(about.get("language"))
+    if is_language_model:
+        example = _masked_words(source, note)
+        here, read = _pairs(example), lambda there: _pairs(_masked_words(there, note))
+    else:
+        found = _entities(source, note)
+        here, read = _scored(found), lambda there: _scored(read_as_a_stranger(there, note))
+    if (source / "README.md").exists():
+        print(f"{source / 'README.md'} is kept as the card")
+        return "model", here, read
     about |= {"repo_id": repo_id, "revision": revision, "figures": _figures(run)}
     if is_language_model:
-        save_language_model_card(folder, example=_masked_words(source, note), **about)
-        return "model", lambda there: [pair for word in _masked_words(there, note) for pair in word["best"]]
-    members = members or [name if isinstance(name, str) else "" for name in getattr(config, "members", None) or ()]
-    example = {"text": note, "entities": _entities(source, note)}
-    scores = _member_scores(run, members)
-    save_model_card(folder, labels=config.entity_types, example=example, members=scores, **about)
-    return "model", lambda there: [((e["start"], e["word"], e["label"]), e["score"]) for e in _entities(there, note)]
+        save_language_model_card(folder, example=example, **about)
+    else:
+        scores = _member_scores(run, members or getattr(config, "members", ()))
+        example = {"text": note, "entities": found}
+        save_model_card(folder, labels=config.entity_types, example=example, members=scores, **about)
+    return "model", here, read
 
 
 def _copy(source: Path, folder: Path, repo_type: str) -> None:
@@ -104,32 +129,28 @@ def _copy(source: Path, folder: Path, repo_type: str) -> None:
 
 
 def _without_places(content):
-    """Without the local paths that transformers writes down."""
+    """Without the local paths that transformers writes down: `_name_or_path`, `tokenizer_file` …"""
     if isinstance(content, dict):
-        places = ("_name_or_path", "name_or_path")
-        kept = {key: value for key, value in content.items() if key not in places or _is_on_hub(value)}
+        kept = {key: value for key, value in content.items() if not key.endswith(("name_or_path", "_file"))}
         return {key: _without_places(value) for key, value in kept.items()}
     return [_without_places(item) for item in content] if isinstance(content, list) else content
 
 
-def _is_on_hub(name: object) -> bool:
-    return isinstance(name, str) and bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)) and not Path(name).exists()
-
-
 def _read(file: Path) -> dict:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: found no readable figures of a run ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: found {type(content).__name__}, expected the figures of a run")
+    return content
 
 
 def _figures(run: Path) -> dict:
-    """Of a run, or of an ensemble's, what may be published; of a model repo what it says itself."""
+    """Of a run, or of an ensemble's: what may be published."""
     metrics = _read(run / "metrics.json")
-    if not metrics:
-        return {name: value for name, value in _read(run / "results.json").items() if name != "members"}
     first = _read(run / "member-1" / "metrics.json") or metrics
     settings = first.get("settings", {})
     kept = {name: metrics[name] for name in ("validation", "test") if metrics.get(name)} | metrics.get("ensemble", {})
@@ -137,21 +158,27 @@ def _figures(run: Path) -> dict:
     return {
         **kept,
         "settings": {name: settings[name] for name in TOLD if settings.get(name) is not None},
-        **{name: first[name] for name in ("documents", "unrepresentable", "device", "versions") if name in first},
+        **{name: first[name] for name in ("unrepresentable", "device", "versions", "base_model") if name in first},
+        "documents": _pooled(first.get("documents")) if "members" in metrics else first.get("documents"),
         "seconds": None if None in seconds else sum(seconds),
         "split": settings.get("split"),
-        "base_model": settings.get("encoder") if _is_on_hub(settings.get("encoder")) else None,
     }
 
 
 def _member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
-    judged = _read(run / "metrics.json").get("members") or _read(run / "results.json").get("members") or []
-    found = []
+    judged, found = _read(run / "metrics.json").get("members", []), []
     for number, source in enumerate(sources):
-        scores = [judged[number].get(part) if number < len(judged) else None for part in ("validation", "test")]
-        validation, test = (score["f1"] if isinstance(score, dict) else score for score in scores)
-        found.append({"source": source, "validation": validation, "test": test})
+        scores = judged[number] if number < len(judged) else {}
+        f1 = {part: scores[part]["f1"] if part in scores else None for part in ("validation", "test")}
+        found.append({"source": "" if source == "local" else source, **f1})
     return found
+
+
+def _pooled(documents: dict | None) -> dict | None:
+    """Of an ensemble, whose members each learn from some and are selected on the others."""
+    if not documents:
+        return None
+    return {"training and selection": documents["train"] + documents["validation"], "test": documents["test"]}
 
 
 def _note(language: str | None) -> str:
@@ -165,8 +192,8 @@ def _entities(source: str | Path, text: str) -> list[dict]:
     predictor = DocumentPredictor(model, AutoTokenizer.from_pretrained(source))
     (found,) = predictor([text])
     return [
-        {"word": text[entity.start : entity.end], "start": entity.start, "label": entity.label, "score": entity.score}
-        for entity in entities_of(found)
+        {"entity_group": e.label, "score": e.score, "word": text[e.start : e.end], "start": e.start}
+        for e in entities_of(found)
     ]
 
 
@@ -174,7 +201,7 @@ def _masked_words(source: str | Path, text: str, n_words: int = 4) -> list[dict]
     """What a masked language model expects in place of some of the text's words."""
     tokenizer = AutoTokenizer.from_pretrained(source)
     model = AutoModelForMaskedLM.from_pretrained(source, dtype=torch.float32)
-    words = list(re.finditer(r"[^\W\d_]{4,}", text))
+    words = list(re.finditer(r"[^\W\d_]{4,}", text)) if tokenizer.mask_token else []
     found = []
     for word in words[len(words) // n_words - 1 :: len(words) // n_words][:n_words]:
         masked = text[: word.start()] + tokenizer.mask_token + text[word.end() :]
@@ -188,24 +215,53 @@ def _masked_words(source: str | Path, text: str, n_words: int = 4) -> list[dict]
     return found
 
 
-def _contents(there: str | Path, here: Path, repo_type: str) -> list:
-    names = pushed_files(here, repo_type)
-    return [((name, sha256(Path(there, name).read_bytes()).digest()), 1.0) for name in names]
+def _pairs(words: list[dict]) -> list:
+    return [pair for word in words for pair in word["best"]]
 
 
-def _export_space(run: Path, folder: Path, repo_id: str, *, models, language=None, licence=None, datasets=()) -> None:
-    _copy(run, folder, "space")
+def _scored(entities: list[dict]) -> list:
+    return [((entity["start"], entity["word"], entity["entity_group"]), entity["score"]) for entity in entities]
+
+
+def read_as_a_stranger(model: str | Path, text: str) -> list[dict]:
+    """What `pipeline("ner")` finds, in a fresh process with a fresh cache that cannot import this project."""
+    with TemporaryDirectory() as home:
+        environment = {**os.environ, "HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(
+            [sys.executable, "-c", STRANGER, str(Path(model).resolve())],
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+            cwd=home,
+        )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"{model} cannot be read where this project is not installed: {reason}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _contents(folder: str | Path, names: Sequence[str]) -> list:
+    return [((name, sha256(Path(folder, name).read_bytes()).digest()), 1.0) for name in names]
+
+
+def _write_space_card(run: Path, folder: Path, repo_id: str, *, models, language=None, licence=None, datasets=()):
     script = run / f"{run.resolve().name}.py"
+    is_metric = script.is_file() and "evaluate.Metric" in script.read_text(encoding="utf-8")
+    if is_metric and repo_id.rpartition("/")[2] != script.stem:
+        raise InputError(f"{repo_id}: expected a repo named {script.stem}, as `evaluate` looks for the metric")
+    if (folder / "README.md").exists():
+        print(f"{run / 'README.md'} is kept as the card")
+        return
     try:
         common = {"repo_id": repo_id, "licence": licence, "sdk_version": importlib.metadata.version("gradio")}
     except importlib.metadata.PackageNotFoundError:
         raise InputError(f"{run}: found no gradio here, whose version the Space names; pip install gradio") from None
-    if script.is_file() and script.stem != "app":
-        if repo_id.rpartition("/")[2] != script.stem:
-            raise InputError(f"{repo_id}: expected a repo named {script.stem}, as `evaluate` looks for the metric")
+    if is_metric:
         about = evaluate.load(str(run)).info
         usage = about.inputs_description.partition("Examples:")[0].strip()
         texts = {"description": about.description.strip(), "inputs_description": usage, "citation": about.citation}
         save_metric_card(folder, **common, **texts)
-    elif not (folder / "README.md").exists():
+    else:
         save_space_card(folder, **common, models=models, language=language, datasets=datasets)

@@ -251,6 +251,7 @@ def finetune(data, model_args, optimization, splitting, args, member: int = 1) -
         save_model_repo(model, tokenizer, folder / "model")
         metrics = {
             "settings": settings,
+            "base_model": None if Path(model_args.encoder).exists() else model_args.encoder,  # on the Hub
             "documents": {"train": len(train), "validation": len(validation), "test": len(test)},
             "windows": len(features),
             "labelled_subwords": int(sum((feature["labels"] >= 0).sum() for feature in features)),

@@ -52,13 +52,14 @@ def test_a_corpus_is_pushed_and_read_by_another(hub, client, clinx, corpus, tmp_
 
 def test_a_second_push_replaces_what_is_no_longer_there(hub, clinx, corpus, tmp_path):
     write_jsonl(NOTES, tmp_path / "smaller/train.jsonl")
-    second = ("corpus", "convert", "smaller", "--out", "second", "--push", "org/notes", "--public")
-    results = clinx(PUSH, second)
-    assert [status for status, *_ in results] == [0, 0], results
+    second = ("corpus", "convert", "smaller", "--out", "second", "--push", "org/notes")
+    results = clinx(PUSH, second, ("push", "second", "org/notes", "--public"))
+    assert [status for status, *_ in results] == [0, 0, 2], results
+    assert "org/notes is private already: leave out --public, or change it in the repo's settings" in results[2][2]
     repo = hub.repos["dataset", "org/notes"]
     _, before, after = repo.commits.values()
     assert "data/validation-00000-of-00001.parquet" in before.files.keys() - after.files.keys()
-    assert repo.private  # it was there already
+    assert repo.private
 
 
 def test_what_keeps_a_push_back_is_told_and_what_was_converted_is_pushed_later(hub, clinx, corpus):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -29,6 +30,12 @@ COMMANDS = {
     "app": ("push", "app", "org/demo", "--model", "org/notes-ner"),
     "metric elsewhere": ("push", METRIC, "org/f1"),
     "no members": ("push", "lm", "org/x", "--members"),
+    "other members": ("push", "other", "org/other", "--members"),
+    "members as pull requests": ("push", "run", "org/notes-ner", "--members", "--pr"),
+    "no organization": ("push", "run", "notes-ner", "--dry-run"),
+    "no folder": ("push", "org/notes-ner", "org/copy"),
+    "public": ("push", "app", "org/demo", "--pr", "--public"),
+    "pull request without changes": ("push", "app", "org/demo", "--model", "org/notes-ner", "--pr"),
 }
 
 
@@ -38,12 +45,16 @@ def make_language_model(folder, tokenizer):
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, pad_token_id=1, **sizes)
     XLMRobertaForMaskedLM(config).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
     saved = json.loads((folder / "model/config.json").read_text())
     (folder / "model/config.json").write_text(json.dumps({**saved, "_name_or_path": "/home/secret/base"}))
-    tokenizer.save_pretrained(folder / "model")
+    saved = json.loads((folder / "model/tokenizer_config.json").read_text())
+    saved |= {"tokenizer_file": "/home/secret/tokenizer.json", "name_or_path": "models/secret"}
+    (folder / "model/tokenizer_config.json").write_text(json.dumps(saved))
     metrics = {
         **{"validation": {"perplexity": 5.25, "loss": 1.658}, "device": "CPU", "seconds": 36.0},
-        "settings": {"encoder": "FacebookAI/xlm-roberta-large", "learning_rate": 1e-4, "train": "/home/secret"},
+        "settings": {"encoder": "models/secret", "learning_rate": 1e-4, "train": "/home/secret"},
+        "base_model": "FacebookAI/xlm-roberta-large",
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -58,6 +69,8 @@ def pushed(tmp_path_factory, tiny_encoder_dir, tokenizer):
     scores = {"validation": {"f1": 0.5}, "test": {"f1": 0.25}, "seconds": 60}
     metrics = {"vote": "majority", "members": [scores, scores], "ensemble": {"test": {**SCORES, "per_label": {}}}}
     (folder / "run" / "metrics.json").write_text(json.dumps(metrics))
+    shutil.copytree(folder / "run", folder / "other")
+    shutil.copytree(folder / "run/member-1/model", folder / "other/member-2/model", dirs_exist_ok=True)
     make_language_model(folder / "lm", tokenizer)
     (folder / "app").mkdir()
     (folder / "app" / "app.py").write_text(APP)
@@ -164,8 +177,18 @@ def test_a_space_has_the_front_matter_that_it_is_built_from(pushed, tmp_path):
 
 
 def test_what_cannot_be_pushed_so_is_told(pushed, tmp_path, capsys):
-    _, told, _ = pushed
-    assert told["no members"][0] == 2 and "only a run with splits has them" in told["no members"][2]
+    hub, told, _ = pushed
+    for name, fault in {
+        "no members": "lm: found no members there (member-1 …), only a run with splits has them",
+        "other members": "other/member-2: found other weights there than in the ensemble, other/model",
+        "members as pull requests": "found --members with --pr",
+        "no organization": "'notes-ner': expected the repo's name as ORG/NAME",
+        "no folder": "org/notes-ner: found no such folder",
+        "public": "org/demo is private already: leave out --public",
+    }.items():
+        assert told[name][0] == 2 and fault in told[name][2], told[name]
+    assert "nothing has changed: no pull request was opened" in told["pull request without changes"][1]
+    assert not {"org/other", "org/other-member-1", "org/copy"} & {name for _, name in hub.repos}
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "notes.csv").write_text("a note")
     assert main(["push", str(tmp_path), "org/demo", "--dry-run"]) == 2

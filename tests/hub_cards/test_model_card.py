@@ -13,6 +13,7 @@ from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.hub_cards.test_push import SCORES, make_run
 from tests.modeling_clinx.models import new_model
+from train.errors import InputError
 from train.export import export
 
 
@@ -68,12 +69,16 @@ def test_the_metadata_survive_a_round_trip(run, tmp_path):
 def test_a_result_on_a_benchmark_is_one_on_its_test_notes(tmp_path, figures, split, is_result):
     scores = {**SCORES, "per_label": {"A|B": SCORES}}
     figures = {name: scores if value == 1 else value for name, value in figures.items()}
-    about = {"labels": ["A|B"], "example": {"text": "x", "entities": []}, "datasets": ["org/notes", "own notes"]}
-    save_model_card(tmp_path, repo_id="org/x", figures=figures, **about)
+    about = {"labels": ["A|B"], "example": {"text": "x", "entities": []}}
+    save_model_card(tmp_path, repo_id="org/x", figures=figures, datasets=["org/notes"], **about)
     card = ModelCard.load(tmp_path / "README.md")
     assert {result.dataset_split for result in card.data.eval_results} == {split}
     assert len(list(tmp_path.glob(".eval_results/*"))) == is_result
     assert "| A\\|B | 50.00 |" in card.content
+    save_model_card(tmp_path / "two", repo_id="org/x", figures=figures, datasets=["org/notes", "org/more"], **about)
+    assert not (tmp_path / "two/.eval_results").exists()
+    card = ModelCard.load(tmp_path / "two/README.md")
+    assert {result.dataset_type for result in card.data.eval_results} == {"custom"}
 
 
 def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
@@ -83,15 +88,25 @@ def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, to
     metrics = {"vote": "majority", "members": members, "ensemble": {"test": {**SCORES, "per_label": {}}}}
     (run / "metrics.json").write_text(json.dumps(metrics))
     content = exported(run, tmp_path / "out")
-    assert "An ensemble of 2 models that vote" in content and "| 2 | local | 50.00 | 25.00 |" in content
+    assert "An ensemble of 2 models that vote" in content and "| 2 | 50.00 | 25.00 |" in content
     assert "not stated, 3.00 hours" in content and "the first member's encoder" in content
-    again = exported(tmp_path / "out", tmp_path / "again")
-    assert again == content
 
 
-def test_a_repo_that_is_pushed_again_from_its_own_folder_says_the_same(run, tmp_path):
-    content = exported(run, tmp_path / "out", datasets=["org/notes"])
-    assert exported(tmp_path / "out", tmp_path / "again", datasets=["org/notes"]) == content
-    assert (tmp_path / "again/results.json").read_text() == (tmp_path / "out/results.json").read_text()
-    exported(tmp_path / "out", tmp_path / "elsewhere")
-    assert not (tmp_path / "elsewhere/.eval_results").exists()
+def test_a_card_that_is_there_is_kept_with_its_results(run, tmp_path):
+    exported(run, tmp_path / "out", datasets=["org/notes"])
+    (tmp_path / "out/README.md").write_text("mine")
+    (tmp_path / "out/.gitattributes").write_text("of a clone")
+    assert exported(tmp_path / "out", tmp_path / "again") == "mine"
+    names = {path.relative_to(tmp_path / "again").as_posix() for path in (tmp_path / "again").rglob("*")}
+    assert {"results.json", ".eval_results/org--notes.yaml"} < names and ".gitattributes" not in names
+
+
+def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tmp_path):
+    assert "| FARMACO | 50.00 |" in exported(run / "model", tmp_path / "out")
+
+
+@pytest.mark.parametrize("figures, fault", [("[1]", "found list, expected the figures"), ("{", "no readable figures")])
+def test_figures_that_are_none_are_told(run, tmp_path, figures, fault):
+    (run / "metrics.json").write_text(figures)
+    with pytest.raises(InputError, match=f"metrics.json: found .*{fault.removeprefix('found ')}"):
+        exported(run, tmp_path / "out")
