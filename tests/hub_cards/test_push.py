@@ -21,7 +21,6 @@ from train.push import push
 
 TEXT = "Paciente: Ana Ruiz, 54 años. 👩🏽‍⚕️ Ingresa por dolor torácico; se pauta paracetamol 500 mg."
 SCORES = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4, "tp": 1, "fp": 1, "fn": 3}
-PUSH = ("push", "run", "org/notes-ner")
 READ = """
 told, text, *revisions = [], *more
 for revision in revisions:
@@ -38,7 +37,7 @@ print(json.dumps(told))
 CARD = """
 import re
 from huggingface_hub import hf_hub_download
-card = open(hf_hub_download(folder, "README.md"), encoding="utf-8").read()
+card = open(hf_hub_download(folder, "README.md", revision=revisions[0]), encoding="utf-8").read()
 (block,) = re.findall("```python\\n(.*?)```", card, re.S)
 exec(block, here := {})
 told[0]["card"] = [type(here[name]).__name__ for name in ("ner", "model", "encoder")]
@@ -79,28 +78,6 @@ def local(folder) -> list:
     return [[e["entity_group"], e["start"], e["end"], round(e["score"], 4)] for e in ner(TEXT)]
 
 
-def test_a_run_is_one_private_commit_that_others_read_without_this_project(hub, client, clinx, run):
-    about = ("--language", "es", "--dataset", "org/notes", "--tag", "v1")
-    ((status, out, err),) = clinx((*PUSH, *about))
-    assert status == 0, err
-    assert "it finds the same" in out and f"{hub.url}/org/notes-ner/commit/" in out
-    repo = hub.repos["model", "org/notes-ner"]
-    assert repo.private and len(repo.commits) == 2 and repo.tags["v1"] == repo.branches["main"]
-    files = hub.files("org/notes-ner")
-    names = {"README.md", "results.json", "config.json", "model.safetensors", "tokenizer.json", "modeling_clinx.py"}
-    assert names < files.keys() and ".eval_results/org--notes.yaml" in files
-    assert not any(b"/home/secret" in data or str(run).encode() in data for data in files.values())
-
-    (found,) = read(client, repo.branches["main"], script=READ + CARD, token=READER, home="another")
-    assert found["card"] == ["ClinXPipeline", "ClinXForTokenClassification", "ClinXModel"]
-    assert found["found"] == local(run / "model") and found["found"]
-    assert found["classes"][0] == "ClinXForTokenClassification"
-    done = client(
-        "-c", WITHOUT_PROJECT + READ, "org/notes-ner", "main", TEXT, PYTHONPATH="", token=STRANGER, home="third"
-    )
-    assert done.returncode and "404" in done.stderr or "not a valid model identifier" in done.stderr
-
-
 @pytest.mark.parametrize(
     "name", ["training_args.bin", "notes.txt", "optimizer.pt", "data/a.json", "x.pkl", "a/b_clinx.py"]
 )
@@ -119,22 +96,13 @@ def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
     assert "found no such folder" in capsys.readouterr().err
 
 
-def test_a_second_push_keeps_the_first_revision_readable(
-    hub, client, clinx, run, tiny_encoder_dir, tokenizer, tmp_path
-):
-    save_model_repo(new_model(tiny_encoder_dir, seed=7), tokenizer, tmp_path / "second/model")
-    results = clinx((*PUSH, "--no-verify"), ("push", "second", "org/notes-ner", "--no-verify"))
-    assert [status for status, *_ in results] == [0, 0], results
-    _, first, second = hub.repos["model", "org/notes-ner"].commits
-    before, after = read(client, first, "main")
-    assert before["found"] == local(run / "model") != after["found"] == local(tmp_path / "second/model")
-
-
 def _push(name: str, *options: str) -> tuple[str, ...]:
     return ("push", "run", f"org/{name}", "--no-verify", *options)
 
 
 COMMANDS = {
+    "whole": ("push", "run", "org/notes-ner", "--language", "es", "--dataset", "org/notes", "--tag", "v1"),
+    "second": ("push", "second", "org/notes-ner", "--no-verify"),
     "branch": _push("branches", "--branch", "second", "--tag", "v1"),
     "pull request": _push("branches", "--pr"),
     "falters": _push("falters"),
@@ -151,9 +119,10 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def pushes(tmp_path_factory, tiny_encoder_dir, tokenizer):
-    """The loopback Hub after `COMMANDS`, given in one process, and what each of them printed."""
+    """The loopback Hub after `COMMANDS`, given in one process, what each of them printed, a client, and its folder."""
     folder, hub = tmp_path_factory.mktemp("pushes"), Hub()
     make_run(folder / "run", tiny_encoder_dir, tokenizer)
+    make_run(folder / "second", tiny_encoder_dir, tokenizer, seed=7)
     hub.faults += [
         Fault("POST /api/repos/create", status=429, headers={"Retry-After": "0"}),
         Fault("GET .*/stumbles/revision/", status=503),
@@ -166,13 +135,36 @@ def pushes(tmp_path_factory, tiny_encoder_dir, tokenizer):
         Fault("POST .*/refused/commit/", status=400),
         Fault("PUT /large/"),  # whichever comes first
     ]
-    results = clinx_of(client_of(hub, folder))(*COMMANDS.values())
-    yield hub, dict(zip(COMMANDS, results, strict=True))
+    client = client_of(hub, folder)
+    yield hub, dict(zip(COMMANDS, clinx_of(client)(*COMMANDS.values()), strict=True)), client, folder
     hub.close()
 
 
+def test_a_run_is_one_private_commit(pushes):
+    hub, told, _, folder = pushes
+    status, out, err = told["whole"]
+    assert status == 0, err
+    repo = hub.repos["model", "org/notes-ner"]
+    _, first, _ = repo.commits
+    assert "it finds the same" in out and f"{hub.url}/org/notes-ner/commit/{first}" in out
+    assert repo.private and repo.tags["v1"] == first
+    files = repo.commits[first].files
+    names = {"README.md", "results.json", "config.json", "model.safetensors", "tokenizer.json", "modeling_clinx.py"}
+    assert names < files.keys() and ".eval_results/org--notes.yaml" in files
+    assert not any(b"/home/secret" in data or str(folder).encode() in data for data in files.values())
+
+
+def test_others_read_it_without_this_project_and_the_first_revision_after_a_second_push(pushes):
+    hub, told, client, folder = pushes
+    assert told["second"][0] == 0, told["second"]
+    before, after = read(client, "v1", "main", script=READ + CARD, token=READER, home="another")
+    assert before["found"] == local(folder / "run/model") != after["found"] == local(folder / "second/model")
+    assert before["classes"] == ["ClinXForTokenClassification", "ClinXModel"]
+    assert before["card"] == ["ClinXPipeline", "ClinXForTokenClassification", "ClinXModel"]
+
+
 def test_branches_and_pull_requests(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     assert told["branch"][0] == told["pull request"][0] == 0, told
     assert "/discussions/1" in told["pull request"][1]
     repo = hub.repos["model", "org/branches"]
@@ -182,14 +174,14 @@ def test_branches_and_pull_requests(pushes):
 
 
 def test_a_server_that_falters_is_tried_again(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     assert told["falters"][0] == 0, told["falters"]
     assert not any(fault.times for fault in hub.faults)
     assert len(hub.repos["model", "org/falters"].commits) == 2
 
 
 def test_every_call_is_tried_again_and_a_tag_that_is_there_is_right(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     assert told["stumbles"][0] == told["tagged again"][0] == 0, told
     repo = hub.repos["model", "org/stumbles"]
     _, first, second = repo.commits
@@ -199,14 +191,14 @@ def test_every_call_is_tried_again_and_a_tag_that_is_there_is_right(pushes):
 
 
 def test_a_commit_whose_answer_is_lost_is_not_made_twice(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     repo = hub.repos["model", "org/lost"]
     assert told["lost"][0] == 0 and repo.branches["main"] in told["lost"][1], told["lost"]
     assert len(repo.commits) == 2
 
 
 def test_a_server_that_refuses_leaves_nothing_half_visible_and_the_second_run_finishes(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     assert told["refused"][0] == 2 and "org/refused" in told["refused"][2]
     assert told["refused, again"][0] == 0, told
     assert len(hub.repos["model", "org/refused"].commits) == 2
@@ -214,7 +206,7 @@ def test_a_server_that_refuses_leaves_nothing_half_visible_and_the_second_run_fi
 
 
 def test_a_repo_that_is_public_already_needs_public(pushes):
-    hub, told = pushes
+    hub, told, *_ = pushes
     assert told["public"][0] == 0 and not hub.repos["model", "org/public"].private
     assert told["public, again"][0] == 2 and "is public already: say so with --public" in told["public, again"][2]
 
@@ -271,8 +263,6 @@ def test_a_download_that_reads_differently_or_fails_is_told(run, monkeypatch, ti
     (there / "modeling_clinx.py").unlink()  # which is there on this machine, and nowhere else
     with pytest.raises(InputError, match="org/x: 1+ was pushed, but cannot be read from there .*modeling_clinx.py"):
         push(run, Target("org/x"))
-    monkeypatch.setattr("train.push.snapshot_download", lambda *args, **kwargs: run / "model")
-    assert push(run, Target("org/x")) == "https://hub/commit"
 
 
 KEPT_BACK = """
