@@ -89,7 +89,7 @@ def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, to
     (run / "metrics.json").write_text(json.dumps(metrics))
     content = exported(run, tmp_path / "out")
     assert "An ensemble of 2 models that vote" in content and "| 2 | 50.00 | 25.00 |" in content
-    assert "not stated, 3.00 hours" in content and "the first member's encoder" in content
+    assert "not stated, 3.00 hours" in content and "# of the first member" in content
 
 
 def test_a_card_that_is_there_is_kept_with_its_results(run, tmp_path):
