@@ -1,4 +1,4 @@
-"""What is pushed of a run, a language model, a metric or an app: files in a folder of their own, with a card."""
+"""What is pushed of a run, a language model, a dataset, a metric or an app: a folder of its own, with a card."""
 
 import importlib.metadata
 import json
@@ -33,6 +33,7 @@ TOLD = (  # settings that say how it was trained, and name no place
     *("optim", "bf16", "fp16", "world_size", "splits", "split", "split_seed", "test_fraction", "max_train_sentences"),
 )
 Found = list[tuple[object, float]]  # what somebody finds in a folder, with scores
+Read = Callable[[str | Path], Found]
 STRANGER = """
 import sys
 for name in ("modeling_clinx", "train", "hub_cards"):
@@ -53,7 +54,7 @@ def export(
     members: Sequence[str] = (),
     models: Sequence[str] = (),
     **about,
-) -> tuple[str, Found, Callable[[str | Path], Found]]:
+) -> tuple[str, Found, Read]:
     """Writes what is pushed into the new folder: files of known kinds, the card, and a model's results.
 
     Args:
@@ -74,12 +75,16 @@ def export(
     if not run.is_dir():
         raise InputError(f"{run}: found no such folder")
     repo_type = "space" if (run / "app.py").is_file() else "dataset" if list(run.glob("data/*.parquet")) else "model"
-    if repo_type != "model":
-        _copy(run, folder, repo_type)
-        if repo_type == "space":
-            _write_space_card(run, folder, repo_id, models=models, **about)
-        names = list(pushed_files(folder, repo_type))
-        return repo_type, _contents(folder, names), lambda there: _contents(there, names)
+    if repo_type == "model":
+        return "model", *_export_model(run, folder, repo_id=repo_id, revision=revision, members=members, **about)
+    _copy(run, folder, repo_type)
+    if repo_type == "space":
+        _write_space_card(run, folder, repo_id, models=models, **about)
+    names = list(pushed_files(folder, repo_type))
+    return repo_type, _contents(folder, names), lambda there: _contents(there, names)
+
+
+def _export_model(run: Path, folder: Path, *, members: Sequence[str], **about) -> tuple[Found, Read]:
     if run.resolve().name == "model" and (run.parent / "metrics.json").exists():
         run = run.parent
     source = run / "model" if (run / "model").is_dir() else run
@@ -107,15 +112,15 @@ def export(
         here, read = _scored(found), lambda there: _scored(read_as_a_stranger(there, note))
     if (source / "README.md").exists():
         print(f"{source / 'README.md'} is kept as the card")
-        return "model", here, read
-    about |= {"repo_id": repo_id, "revision": revision, "figures": _figures(run)}
+        return here, read
+    about["figures"] = _figures(run)
     if is_language_model:
         save_language_model_card(folder, example=example, **about)
     else:
         scores = _member_scores(run, members or getattr(config, "members", ()))
         example = {"text": note, "entities": found}
         save_model_card(folder, labels=config.entity_types, example=example, members=scores, **about)
-    return "model", here, read
+    return here, read
 
 
 def _copy(source: Path, folder: Path, repo_type: str) -> None:

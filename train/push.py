@@ -16,7 +16,7 @@ from transformers import AutoConfig
 from hub_cards.push import PushError, Target, push_folder, pushed_files
 
 from .errors import InputError
-from .export import Found, export
+from .export import Found, Read, export
 
 
 def push(
@@ -105,7 +105,7 @@ def _push(run: str | Path, target: Target, dry_run: bool, verify: bool, message:
     return commit
 
 
-def _verify(target: Target, revision: str, here: Found, read: Callable[[str], Found]) -> None:
+def _verify(target: Target, revision: str, here: Found, read: Read) -> None:
     with TemporaryDirectory() as cache:
         try:
             place = {"repo_type": target.repo_type, "revision": revision, "cache_dir": cache}

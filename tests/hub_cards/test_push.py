@@ -114,6 +114,7 @@ COMMANDS = {
     "refused, again": _push("refused"),
     "public": _push("public", "--public"),
     "public, again": _push("public"),
+    "public, pull request": _push("public", "--pr"),
 }
 
 
@@ -208,7 +209,8 @@ def test_a_server_that_refuses_leaves_nothing_half_visible_and_the_second_run_fi
 def test_a_repo_that_is_public_already_needs_public(pushes):
     hub, told, *_ = pushes
     assert told["public"][0] == 0 and not hub.repos["model", "org/public"].private
-    assert told["public, again"][0] == 2 and "is public already: say so with --public" in told["public, again"][2]
+    for name in ("public, again", "public, pull request"):
+        assert told[name][0] == 2 and "is public already: say so with --public" in told[name][2], told[name]
 
 
 def test_a_push_is_one_commit_of_named_files_whatever_carries_them(run, monkeypatch):
