@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tests.hub.faults import Fault, Faulty
+from tests.hub.large import LargeFiles, error, ranged
 
 
 DATE = "2026-01-01T00:00:00.000Z"
@@ -56,14 +57,12 @@ class Repo:
         return self.commits.get(revision)
 
 
-class Hub:
+class Hub(LargeFiles):
     """Serves on `url` from a thread until `close()`; `requests` lists what was asked for."""
 
     def __init__(self):
         self.repos: dict[tuple[str, str], Repo] = {}
-        self.large: dict[str, bytes] = {}
-        self.parts: dict[tuple[str, int], bytes] = {}  # of large files that are not whole yet
-        self.part_size: int | None = None  # larger files come in parts
+        super().__init__()
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         routes = [
@@ -73,10 +72,7 @@ class Hub:
             Route("/api/repos/delete", self.delete, methods=["DELETE"]),
             *(Route(f"/api/{type}s", self.listing) for type in ("model", "dataset", "space")),
             Route("/api/{type}/{rest:path}", self.repo_api, methods=["GET", "POST", "DELETE"]),
-            Route("/large/{oid}", self.upload, methods=["PUT"]),
-            Route("/large/{oid}/{number:int}", self.upload_part, methods=["PUT"]),
-            Route("/large/{oid}", self.complete, methods=["POST"]),
-            Route("/large/{oid}", self.download),
+            *self.large_routes(),
             Route("/{path:path}", self.web, methods=["GET", "POST"]),
         ]
         config = uvicorn.Config(Faulty(Starlette(routes=routes), self), port=0, log_level="error", lifespan="off")
@@ -102,15 +98,15 @@ class Hub:
     def _find(self, request: Request, type: str, id: str, write: bool = False) -> Repo | Response:
         token, repo = self._token(request), self.repos.get((type, id))
         if not repo or (repo.private and token not in (WRITER, READER)):
-            return _error(401 if token is None else 404, "RepoNotFound", "Repository not found")
+            return error(401 if token is None else 404, "RepoNotFound", "Repository not found")
         if write and token != WRITER:
-            return _error(401 if token is None else 403, "", "You don't have the rights to write to this repo")
+            return error(401 if token is None else 403, "", "You don't have the rights to write to this repo")
         return repo
 
     async def whoami(self, request: Request) -> Response:
         token = self._token(request)
         if token not in (WRITER, READER, STRANGER):
-            return _error(401, "", "Invalid user token.")
+            return error(401, "", "Invalid user token.")
         role = "read" if token == READER else "write"
         name = "stranger" if token == STRANGER else "ana"
         orgs = [] if token == STRANGER else [{"name": "org", "type": "org", "roleInOrg": role}]
@@ -127,9 +123,9 @@ class Hub:
         token, type = self._token(request), asked.get("type") or "model"
         owner = asked.get("organization") or "ana"
         if token is None:
-            return _error(401, "", "Invalid username or password.")
+            return error(401, "", "Invalid username or password.")
         if token == READER or (token == STRANGER and owner != "stranger"):
-            return _error(403, "", f"You don't have the rights to create a {type} under the namespace {owner!r}")
+            return error(403, "", f"You don't have the rights to create a {type} under the namespace {owner!r}")
         id = f"{owner}/{asked['name']}"
         body = {"url": f"{self.url}{_prefix(type)}/{id}", "name": id, "id": id}
         if (type, id) in self.repos:
@@ -191,7 +187,7 @@ class Hub:
         revision, path = _revision_and_path(repo, rest)
         commit = repo.at(revision)
         if commit is None:
-            return _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if verb == "revision":
             return JSONResponse(self._info(repo, commit))
         if verb == "tree":
@@ -208,17 +204,17 @@ class Hub:
     async def _ref(self, request: Request, repo: Repo, kind: str, name: str) -> Response:
         refs = repo.branches if kind == "branch" else repo.tags
         if request.method == "DELETE":
-            return Response() if refs.pop(name, None) else _error(404, "RevisionNotFound", "no such ref")
+            return Response() if refs.pop(name, None) else error(404, "RevisionNotFound", "no such ref")
         asked = await request.json() if await request.body() else {}
         if kind == "tag":
             name, start = asked["tag"], name
         else:
             start = asked.get("startingPoint", "main")
         if name in refs:
-            return _error(409, "", f"Reference already exists: {name}")
+            return error(409, "", f"Reference already exists: {name}")
         commit = repo.at(start)
         if commit is None:
-            return _error(404, "RevisionNotFound", f"Invalid rev id: {start}")
+            return error(404, "RevisionNotFound", f"Invalid rev id: {start}")
         refs[name] = commit.sha
         return Response()
 
@@ -242,12 +238,12 @@ class Hub:
             if operation["key"] == "header":
                 title = value["summary"]
                 if value.get("parentCommit", parent.sha) != parent.sha:
-                    return _error(412, "", "A commit has happened since. Please refresh and try again.")
+                    return error(412, "", "A commit has happened since. Please refresh and try again.")
             elif operation["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif operation["key"] == "lfsFile":
                 if value["oid"] not in self.large:
-                    return _error(422, "", f"LFS pointer pointed to a file that does not exist: {value['path']}")
+                    return error(422, "", f"LFS pointer pointed to a file that does not exist: {value['path']}")
                 files[value["path"]] = self.large[value["oid"]]
             elif operation["key"] == "deletedFile":
                 del files[value["path"]]
@@ -262,77 +258,38 @@ class Hub:
         body = {"success": True, "commitOid": commit.sha, "commitUrl": f"{url}/commit/{commit.sha}"}
         return JSONResponse(body | ({"pullRequestUrl": f"{url}/discussions/{pull}"} if pull else {}))
 
-    async def upload(self, request: Request) -> Response:
-        return self._keep(request.path_params["oid"], await request.body())
-
-    async def upload_part(self, request: Request) -> Response:
-        data = self.parts[request.path_params["oid"], request.path_params["number"]] = await request.body()
-        return Response(headers={"ETag": hashlib.md5(data).hexdigest()})
-
-    async def complete(self, request: Request) -> Response:
-        oid, parts = request.path_params["oid"], (await request.json())["parts"]
-        found = [self.parts.pop((oid, part["partNumber"])) for part in parts]
-        if [part["etag"] for part in parts] != [hashlib.md5(data).hexdigest() for data in found]:
-            return _error(400, "", "a part does not match its ETag")
-        return self._keep(oid, b"".join(found))
-
-    def _keep(self, oid: str, data: bytes) -> Response:
-        if hashlib.sha256(data).hexdigest() != oid:
-            return _error(400, "", "content does not match its hash")
-        self.large[oid] = data
-        return Response()
-
-    async def download(self, request: Request) -> Response:
-        return _ranged(request, self.large[request.path_params["oid"]], {})
-
     # Files
 
     async def web(self, request: Request) -> Response:
         path = request.path_params["path"]
         match = re.fullmatch(r"(datasets/|spaces/)?([^/]+/[^/]+?)(\.git/info/lfs/objects/batch|/resolve/(.+))", path)
         if not match:
-            return _error(404, "", "Sorry, we can't find the page you are looking for.")
+            return error(404, "", "Sorry, we can't find the page you are looking for.")
         prefix, id, rest, target = match.groups()
         type = (prefix or "models/")[:-2]
         repo = self._find(request, type, id, write=target is None)
         if isinstance(repo, Response):
             return repo
         if target is None:
-            objects = [self._action(asked) for asked in (await request.json())["objects"]]
+            objects = [self.action(asked) for asked in (await request.json())["objects"]]
             return JSONResponse({"transfer": "basic", "objects": objects})
         revision, name = _revision_and_path(repo, target)
         commit = repo.at(revision)
         if commit is None:
-            return _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if name not in commit.files:
-            return _error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit.sha})
+            return error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit.sha})
         data = commit.files[name]
         headers = {"X-Repo-Commit": commit.sha, "ETag": f'"{_blob_id(data)}"'}
         oid = hashlib.sha256(data).hexdigest()
         if self.large.get(oid) == data and self._mode({"path": name, "size": len(data)})["uploadMode"] == "lfs":
             headers |= {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{oid}"'}
             return RedirectResponse(f"{self.url.replace('127.0.0.1', 'localhost')}/large/{oid}", 302, headers)  # a CDN
-        return _ranged(request, data, headers)
-
-    def _action(self, asked: dict) -> dict:
-        kept, url = {"oid": asked["oid"], "size": asked["size"]}, f"{self.url}/large/{asked['oid']}"
-        if asked["oid"] in self.large:
-            return kept
-        upload = {"href": url}
-        if self.part_size and asked["size"] > self.part_size:
-            numbers = range(1, -(-asked["size"] // self.part_size) + 1)
-            upload["header"] = {"chunk_size": str(self.part_size), **{f"{n:05}": f"{url}/{n}" for n in numbers}}
-        return kept | {"actions": {"upload": upload}}
+        return ranged(request, data, headers)
 
 
 def _prefix(type: str) -> str:
     return "" if type == "model" else f"/{type}s"
-
-
-def _error(status: int, code: str, message: str, headers: dict | None = None) -> Response:
-    return JSONResponse(
-        {"error": message}, status, {"X-Error-Code": code, "X-Error-Message": message, **(headers or {})}
-    )
 
 
 def _blob_id(data: bytes) -> str:
@@ -359,13 +316,3 @@ def _tree(files: dict[str, bytes], folder: str, is_deep: bool) -> list[dict]:
             if len(inside) == 1 or is_deep:
                 entries[path] = {"type": "file", "oid": _blob_id(data), "size": len(data), "path": path}
     return list(entries.values())
-
-
-def _ranged(request: Request, data: bytes, headers: dict) -> Response:
-    headers = {"Accept-Ranges": "bytes", **headers}
-    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-    if not asked:
-        return Response(data, headers=headers, media_type="application/octet-stream")
-    start, stop = int(asked[1]), min(int(asked[2] or len(data) - 1), len(data) - 1) + 1
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
-    return Response(data[start:stop], 206, headers, "application/octet-stream")
