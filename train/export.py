@@ -160,7 +160,7 @@ def _figures(run: Path) -> dict:
     settings = first.get("settings", {})
     kept = {name: metrics[name] for name in ("validation", "test") if metrics.get(name)} | metrics.get("ensemble", {})
     seconds = [one.get("seconds") for one in metrics.get("members", [metrics])]
-    return {
+    figures = {
         **kept,
         "settings": {name: settings[name] for name in TOLD if settings.get(name) is not None},
         **{name: first[name] for name in ("unrepresentable", "device", "versions", "base_model") if name in first},
@@ -168,6 +168,7 @@ def _figures(run: Path) -> dict:
         "seconds": None if None in seconds else sum(seconds),
         "split": settings.get("split"),
     }
+    return {name: value for name, value in figures.items() if value}
 
 
 def _member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
