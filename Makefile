@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 COMPAT := .compat/transformers-4.57
+PARALLEL := -n 2 --dist loadfile
 
 .PHONY: demo test test-compat lint clean
 
@@ -9,11 +10,11 @@ demo: .venv/demo
 	$(BIN)/clinx demo
 
 test: lint test-compat
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The code that model repos carry, under the oldest transformers that it supports.
 test-compat: .venv/test $(COMPAT)
-	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest tests/modeling_clinx -m "compat and not slow"
+	PYTHONPATH=$(COMPAT) $(BIN)/python -m pytest tests/modeling_clinx -m "compat and not slow" $(PARALLEL)
 
 lint: .venv/test
 	$(BIN)/ruff check .
