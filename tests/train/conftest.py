@@ -25,3 +25,12 @@ def recipe(notes, tiny_encoder_dir):
         "use_cpu: true\ndisable_tqdm: true\n"
     )
     return file
+
+
+@pytest.fixture(scope="module")
+def few(recipe, notes):
+    """The recipe, in which all annotated notes but those that judge are divided in three."""
+    file = notes / "splits.yaml"
+    text = recipe.read_text().replace("max_steps: 6", "max_steps: 4").replace("seed: 3", "seed: 5\ntest_fraction: 0.2")
+    file.write_text(text)
+    return file

@@ -1,4 +1,4 @@
-"""`clinx finetune --splits`, `--split all`, `--soup`, `--distill` and `clinx study` as a user runs them."""
+"""`clinx finetune --splits`, `--split all`, `--soup` and `--distill` as a user runs them."""
 
 import json
 import os
@@ -21,7 +21,6 @@ from train.documents import Document, Entity
 from train.finetune import finetune, last_complete_checkpoint
 from train.members import mean
 from train.score import score
-from train.study import ROWS
 
 
 PROJECT = Path(__file__).parents[2]
@@ -29,15 +28,6 @@ PROJECT = Path(__file__).parents[2]
 
 def clinx(*arguments):
     return cli.main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def few(recipe, notes):
-    """The recipe, in which all annotated notes but those that judge are divided in three."""
-    file = notes / "splits.yaml"
-    text = recipe.read_text().replace("max_steps: 6", "max_steps: 4").replace("seed: 3", "seed: 5\ntest_fraction: 0.2")
-    file.write_text(text)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -279,42 +269,6 @@ def test_a_run_killed_in_its_third_member_ends_with_the_same_bits(few, tmp_path)
         assert once.keys() == twice.keys() and all(torch.equal(once[name], twice[name]) for name in once)
     for name in ("test.jsonl", "splits.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
-
-
-# The study
-
-
-def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(few, tmp_path, monkeypatch):
-    folder = tmp_path / "ablation"
-    command = ("study", "ablation", few, "--splits", 2, "--max_steps", 2, "--output_dir", folder)
-    trained = []
-
-    def counting(*args):
-        trained.append(Path(args[4].output_dir))
-        if len(trained) == 4:
-            raise KeyboardInterrupt
-        return finetune(*args)
-
-    monkeypatch.setattr(members, "finetune", counting)
-    assert clinx(*command) == 130
-    assert len(json.loads((folder / "ablation.json").read_text())["rows"]) == 2
-    assert clinx(*command) == 0
-    table = (folder / "ablation.md").read_text()
-    assert all(title in table for _, title, _ in ROWS)
-    assert (folder / "ablation.png").read_bytes().startswith(b"\x89PNG")
-    rows = json.loads((folder / "ablation.json").read_text())["rows"]
-    assert [len(row["members"]) for row in rows.values()] == [1, 2, 2, 2, 2, 2, 2]
-    assert "ensemble" not in rows["all"] and "against_random" not in rows["random"]
-    low, high = rows["no-crf"]["against_random"]["ensemble"]["interval"]
-    assert low <= rows["no-crf"]["ensemble"] - rows["random"]["ensemble"] <= high
-    settings = {name: json.loads((folder / name / "recipe.json").read_text()) for name, _, _ in ROWS}
-    assert settings["no-biose"]["scheme"] == "BIO" and settings["no-crf"]["head"] == "linear"
-    assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
-
-
-def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
-    assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
-    assert "needs documents that judge" in capsys.readouterr().err
 
 
 # Where members disagree
