@@ -5,8 +5,8 @@ from pathlib import Path
 
 from report import arguments, finish, interleaved
 
-from train.corpora import FORMATS, read_corpus
-from train.corpora.source import corpus_files
+from clinx.corpora import FORMATS, read_corpus
+from clinx.corpora.source import corpus_files
 
 
 CORPORA = (

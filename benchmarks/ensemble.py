@@ -18,8 +18,8 @@ from report import arguments, finish, interleaved
 from throughput import encoder_batches
 from transformers import AutoTokenizer
 
+from clinx.corpora import read_corpus
 from modeling_clinx import ClinXEnsembleForTokenClassification, DocumentPredictor
-from train.corpora import read_corpus
 
 
 LOADING = """

@@ -12,13 +12,13 @@ import torch
 from report import arguments, finish, interleaved
 from transformers import AutoTokenizer, pipeline
 
+from clinx.corpora import read_corpus
+from clinx.features import WindowCollator, window_features
+from clinx.score import score
+from clinx.trainer import predicted
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 from modeling_clinx.prediction_clinx import DocumentPredictor, _batches
 from modeling_clinx.windows_clinx import special_affixes, tokenize, windows
-from train.corpora import read_corpus
-from train.features import WindowCollator, window_features
-from train.score import score
-from train.trainer import predicted
 
 
 def encoder_batches(model, tokenizer, texts, batch_size=16):

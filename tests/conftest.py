@@ -68,7 +68,7 @@ def client_of(hub: Hub, folder: Path):
 
 SEVERAL = """
 import contextlib, io, json, sys
-from train.cli import main
+from clinx.cli import main
 results = []
 for command in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:

@@ -8,13 +8,13 @@ from .errors import InputError
 
 
 VERBS = {
-    "demo": ("the whole story on built-in synthetic notes: CPU, offline, minutes", "train.demo"),
-    "corpus": ("look at an annotated corpus: counts, and what labels on subwords can represent", "train.corpus"),
-    "finetune": ("fine-tune a concept extractor from a recipe", "train.finetune"),
-    "push": ("push a model, a dataset, a metric or an app to the Hub: its card and all, private", "train.push"),
-    "predict": ("find the entities of many notes, into BRAT or JSON Lines", "train.predict"),
-    "study": ("the paper's tables on your corpus: ablation", "train.study"),
-    "score": ("strict micro precision, recall and F1, and whether two systems differ", "train.score"),
+    "demo": ("the whole story on built-in synthetic notes: CPU, offline, minutes", ".demo"),
+    "corpus": ("look at an annotated corpus: counts, and what labels on subwords can represent", ".corpus"),
+    "finetune": ("fine-tune a concept extractor from a recipe", ".finetune"),
+    "push": ("push a model, a dataset, a metric or an app to the Hub: its card and all, private", ".push"),
+    "predict": ("find the entities of many notes, into BRAT or JSON Lines", ".predict"),
+    "study": ("the paper's tables on your corpus: ablation", ".study"),
+    "score": ("strict micro precision, recall and F1, and whether two systems differ", ".score"),
 }
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"clinx: unknown verb {verb!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
     try:
-        import_module(VERBS[verb][1]).main(rest)
+        import_module(VERBS[verb][1], __package__).main(rest)
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2

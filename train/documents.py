@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from datasets import Dataset, Features, List, Value
 
-from train.errors import InputError
+from .errors import InputError
 
 
 FEATURES = Features(

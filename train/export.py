@@ -36,7 +36,7 @@ Found = list[tuple[object, float]]  # what somebody finds in a folder, with scor
 Read = Callable[[str | Path], Found]
 STRANGER = """
 import sys
-for name in ("modeling_clinx", "train", "hub_cards"):
+for name in ("modeling_clinx", "clinx", "hub_cards"):
     sys.modules[name] = None
 import json
 from transformers import pipeline

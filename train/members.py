@@ -103,7 +103,7 @@ def _side_by_side(numbers, at_once: int, gpus: list[str], folder: Path, argv: li
 
     def train(number):
         place = free.pop()
-        command = [sys.executable, "-m", "train.cli", "finetune", *argv, "--member", str(number)]
+        command = [sys.executable, "-P", "-m", "clinx", "finetune", *argv, "--member", str(number)]
         environment = {"OMP_NUM_THREADS": threads, **os.environ}
         if gpus:
             environment["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]

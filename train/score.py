@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 from scipy.stats import bootstrap, permutation_test
 
-from train.corpora import FORMATS, read_corpus
-from train.documents import Document, atomic_file, problem_counts, without_surrogates
-from train.errors import InputError
-from train.strict_f1.strict_f1 import count_matches, summarize
+from .corpora import FORMATS, read_corpus
+from .documents import Document, atomic_file, problem_counts, without_surrogates
+from .errors import InputError
+from .strict_f1.strict_f1 import count_matches, summarize
 
 
 RESAMPLES = 10_000

@@ -12,7 +12,7 @@ import random
 import re
 from functools import lru_cache
 
-from train.documents import Document, Entity
+from .documents import Document, Entity
 
 
 ENTITY_TYPES = (

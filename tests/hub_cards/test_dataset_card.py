@@ -5,12 +5,12 @@ import json
 import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import Document, Entity
 from hub_cards.dataset import save_dataset_card
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
 from tests.hub.server import READER, Hub
-from train.corpora.jsonl import write_jsonl
-from train.documents import Document, Entity
 
 
 NOTES = [Document("a", "Dr. Ñuñez 👩🏽‍⚕️", [Entity(4, 9, "DOCTOR")]), Document("b", "nada")]

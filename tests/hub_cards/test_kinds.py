@@ -9,6 +9,8 @@ import torch
 from huggingface_hub import ModelCard, SpaceCard
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
+from clinx.cli import main
+from clinx.export import export
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
@@ -16,8 +18,6 @@ from tests.hub.server import READER, Hub
 from tests.hub_cards.test_others import COMPAT
 from tests.hub_cards.test_push import SCORES, make_run, read
 from tests.modeling_clinx.models import PROJECT, WITHOUT_PROJECT
-from train.cli import main
-from train.export import export
 
 
 METRIC = PROJECT / "train" / "strict_f1"
@@ -197,7 +197,7 @@ def test_what_cannot_be_pushed_so_is_told(pushed, tmp_path, capsys):
 
 def test_the_metric_scores_what_is_pasted(monkeypatch):
     gradio = pytest.importorskip("gradio")
-    from train.strict_f1 import app
+    from clinx.strict_f1 import app
 
     assert app.scores(app.GOLD, app.PRED)[0] == ["all", 1.0, 0.5, 0.6667, 2, 1, 0, 1]
     for wrong in ("{", "[1]", '[[{"start": 1}]]', "[]"):

@@ -8,13 +8,13 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData, eval_result_entries_to_yaml, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from clinx.errors import InputError
+from clinx.export import export
 from hub_cards.model import save_model_card
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.hub_cards.test_push import SCORES, make_run
 from tests.modeling_clinx.models import new_model
-from train.errors import InputError
-from train.export import export
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from clinx.cli import main
+from clinx.errors import InputError
+from clinx.push import push
 from hub_cards.push import PushError, Target, push_folder, pushed_files, seconds_to_wait
 from hub_cards.repo import save_model_repo
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
 from tests.hub.server import READER, STRANGER, WRITER, Hub
 from tests.modeling_clinx.models import WITHOUT_PROJECT, new_model
-from train.cli import main
-from train.errors import InputError
-from train.push import push
 
 
 TEXT = "Paciente: Ana Ruiz, 54 años. 👩🏽‍⚕️ Ingresa por dolor torácico; se pauta paracetamol 500 mg."
@@ -257,9 +257,9 @@ def test_what_may_pass_is_waited_for_unless_it_could_open_a_second_pull_request(
 
 def test_a_download_that_reads_differently_or_fails_is_told(run, monkeypatch, tiny_encoder_dir, tokenizer, tmp_path):
     commit = SimpleNamespace(oid="1" * 40, pr_url=None, commit_url="https://hub/commit")
-    monkeypatch.setattr("train.push.push_folder", lambda *args: commit)
+    monkeypatch.setattr("clinx.push.push_folder", lambda *args: commit)
     there = make_run(tmp_path / "there", tiny_encoder_dir, tokenizer, seed=2) / "model"
-    monkeypatch.setattr("train.push.snapshot_download", lambda *args, **kwargs: there)
+    monkeypatch.setattr("clinx.push.snapshot_download", lambda *args, **kwargs: there)
     with pytest.raises(InputError, match="org/x at 1+ reads differently than what is here: do not use it"):
         push(run, Target("org/x"))
     (there / "modeling_clinx.py").unlink()  # which is there on this machine, and nowhere else

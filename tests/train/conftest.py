@@ -2,8 +2,8 @@
 
 import pytest
 
-from train.corpora.brat import write_brat
-from train.synthetic import synthetic_notes
+from clinx.corpora.brat import write_brat
+from clinx.synthetic import synthetic_notes
 
 
 @pytest.fixture(scope="session")

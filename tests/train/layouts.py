@@ -3,7 +3,7 @@
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from train.documents import Document
+from clinx.documents import Document
 
 
 def inline_xml(documents: list[Document]) -> str:

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from train.corpora import read_corpus
-from train.corpora.brat import write_brat
-from train.documents import Document, Entity, problem_counts
-from train.errors import InputError
+from clinx.corpora import read_corpus
+from clinx.corpora.brat import write_brat
+from clinx.documents import Document, Entity, problem_counts
+from clinx.errors import InputError
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinx.corpora import read_corpus
+from clinx.corpora.conll import detokenized, spans_from_tags, write_conll
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
 from tests.train.test_documents import UTF8_CHARACTER, documents
-from train.corpora import read_corpus
-from train.corpora.conll import detokenized, spans_from_tags, write_conll
-from train.documents import Document, Entity
-from train.errors import InputError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from clinx.cli import main
+from clinx.corpora import read_corpus
+from clinx.corpora.tasks import TASKS
 from tests.train.archives import zipped
-from train.cli import main
-from train.corpora import read_corpus
-from train.corpora.tasks import TASKS
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import given, settings
 
+from clinx.convert import convert
+from clinx.corpora import read_corpus, read_splits
+from clinx.corpora.dataset import read_rows
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import Document, Entity, Reading, problem_counts, to_dataset
+from clinx.errors import InputError
 from tests.train.test_documents import UTF8_CHARACTER, documents
-from train.convert import convert
-from train.corpora import read_corpus, read_splits
-from train.corpora.dataset import read_rows
-from train.corpora.jsonl import write_jsonl
-from train.documents import Document, Entity, Reading, problem_counts, to_dataset
-from train.errors import InputError
 
 
 def read(rows: Dataset, **options) -> list[Document]:

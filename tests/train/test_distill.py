@@ -5,14 +5,14 @@ import itertools
 import pytest
 import torch
 
+from clinx.distill import distillation_loss, taught
+from clinx.documents import Document
+from clinx.errors import InputError
+from clinx.features import WindowCollator, window_features
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from modeling_clinx.crf_clinx import ClinXCRF
 from tests.modeling_clinx.models import TYPES, new_model
-from train.distill import distillation_loss, taught
-from train.documents import Document
-from train.errors import InputError
-from train.features import WindowCollator, window_features
 
 
 NOTES = [

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.corpora import read_corpus
-from train.corpora.brat import write_brat
-from train.corpora.dataset import read_rows
-from train.corpora.jsonl import write_jsonl
-from train.documents import (
+from clinx.corpora import read_corpus
+from clinx.corpora.brat import write_brat
+from clinx.corpora.dataset import read_rows
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import (
     FEATURES,
     Document,
     Entity,
@@ -24,7 +24,7 @@ from train.documents import (
     to_dataset,
     without_surrogates,
 )
-from train.errors import InputError
+from clinx.errors import InputError
 
 
 def given_rows(rows, **options):

@@ -5,12 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeling_clinx import ClinXConfig
-from modeling_clinx.labels_clinx import spans_from_bio
-from modeling_clinx.windows_clinx import special_affixes
-from train.documents import Document, Entity
-from train.errors import InputError
-from train.features import (
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
+from clinx.features import (
     SubwordBatchSampler,
     WindowCollator,
     aligned,
@@ -18,6 +15,9 @@ from train.features import (
     ceiling_counts,
     window_features,
 )
+from modeling_clinx import ClinXConfig
+from modeling_clinx.labels_clinx import spans_from_bio
+from modeling_clinx.windows_clinx import special_affixes
 
 
 TEXT = "Paciente varón de 54 años con dolor torácico.\nLa Dra. García solicita analítica: hemoglobina 13.5 g/dl. " * 4

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from clinx.corpora import read_splits
+from clinx.corpora.tasks import TASKS, Task
+from clinx.errors import InputError
+from clinx.fetch import fetch
 from tests.train.archives import zipped
-from train.corpora import read_splits
-from train.corpora.tasks import TASKS, Task
-from train.errors import InputError
-from train.fetch import fetch
 
 
 ARCHIVE = zipped({"meddocan/train/brat/a.txt": "Ana " * 50_000, "meddocan/train/brat/a.ann": "T1\tPAIS 0 3\tAna\n"})

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
+from clinx import cli, predict
+from clinx.corpora import read_corpus
+from clinx.corpora.brat import write_brat
+from clinx.documents import Document
+from clinx.errors import InputError
+from clinx.finetune import last_complete_checkpoint
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
-from train import cli, predict
-from train.corpora import read_corpus
-from train.corpora.brat import write_brat
-from train.documents import Document
-from train.errors import InputError
-from train.finetune import last_complete_checkpoint
 
 
 def finetuned(recipe, folder, *overrides):
@@ -49,7 +49,7 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, recipe, ca
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, tmp_path, monkeypatch):
-    from train.trainer import ClinXTrainer
+    from clinx.trainer import ClinXTrainer
 
     whole = ClinXTrainer.training_step
     steps = []

@@ -11,17 +11,17 @@ import zlib
 
 import pytest
 
+from clinx.convert import convert
+from clinx.corpora import read_corpus
+from clinx.corpora.brat import write_brat
+from clinx.corpora.conll import write_conll
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
+from clinx.synthetic import synthetic_notes
 from tests.train.archives import tar, zipped
 from tests.train.layouts import concepts, inline_xml, standoff_xml
 from tests.train.test_i2b2 import EXTENT_2012, xml_2012
-from train.convert import convert
-from train.corpora import read_corpus
-from train.corpora.brat import write_brat
-from train.corpora.conll import write_conll
-from train.corpora.jsonl import write_jsonl
-from train.documents import Document, Entity
-from train.errors import InputError
-from train.synthetic import synthetic_notes
 
 
 SECONDS = 5  # for one small file; a busy machine is slow
@@ -179,8 +179,8 @@ FORMAT_OF = {".xml": "i2b2-2014", ".jsonl": "jsonl", ".conll": "conll", "": "bra
 READ = """
 import resource, sys, time
 from pathlib import Path
-from train.corpora import read_corpus
-from train.errors import InputError
+from clinx.corpora import read_corpus
+from clinx.errors import InputError
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -2,9 +2,9 @@
 
 import pytest
 
-from train.corpora import read_corpus
-from train.documents import Document, problem_counts
-from train.errors import InputError
+from clinx.corpora import read_corpus
+from clinx.documents import Document, problem_counts
+from clinx.errors import InputError
 
 
 def mentions(document: Document) -> list[tuple[str, str]]:

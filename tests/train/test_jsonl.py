@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from train.corpora import read_corpus
-from train.corpora.jsonl import write_jsonl
-from train.documents import Document, Entity
-from train.errors import InputError
+from clinx.corpora import read_corpus
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
 
 
 @pytest.fixture

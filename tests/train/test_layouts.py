@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinx.corpora import read_corpus
+from clinx.documents import Document, Entity, problem_counts
 from tests.train.layouts import concepts, inline_xml, standoff_xml
 from tests.train.test_documents import documents
-from train.corpora import read_corpus
-from train.documents import Document, Entity, problem_counts
 
 
 XML_CHARACTER = st.characters(codec="utf-8", exclude_characters="\r\0\ufffe\uffff", exclude_categories=["Cs", "Cc"])

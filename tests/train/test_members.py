@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification
 
+from clinx import cli, members, predict
+from clinx.corpora import read_corpus
+from clinx.corpora.jsonl import json_line, write_jsonl
+from clinx.documents import Document, Entity
+from clinx.finetune import finetune, last_complete_checkpoint
+from clinx.members import mean
+from clinx.score import score
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
-from train import cli, members, predict
-from train.corpora import read_corpus
-from train.corpora.jsonl import json_line, write_jsonl
-from train.documents import Document, Entity
-from train.finetune import finetune, last_complete_checkpoint
-from train.members import mean
-from train.score import score
 
 
 PROJECT = Path(__file__).parents[2]
@@ -220,7 +220,7 @@ def test_what_judges_cannot_be_learned_from(recipe, notes, tmp_path, capsys):
 def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(few, tmp_path, monkeypatch, split):
     command = ("finetune", few, "--split", split, "--max_steps", 5)
     assert clinx(*command, "--output_dir", tmp_path / "whole") == 0
-    monkeypatch.setattr("train.finetune.save_model_repo", lambda *args: 1 / 0)
+    monkeypatch.setattr("clinx.finetune.save_model_repo", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         clinx(*command, "--output_dir", tmp_path / "cut")
     monkeypatch.undo()
@@ -234,7 +234,7 @@ def test_a_run_killed_after_its_last_checkpoint_takes_no_step_more(few, tmp_path
 
 
 def test_a_checkpoint_that_is_half_deleted_is_passed_over(few, tmp_path, monkeypatch):
-    monkeypatch.setattr("train.finetune.save_model_repo", lambda *args: 1 / 0)
+    monkeypatch.setattr("clinx.finetune.save_model_repo", lambda *args: 1 / 0)
     command = ("finetune", few, "--max_steps", 4, "--save_total_limit", 3, "--output_dir", tmp_path / "run")
     with pytest.raises(ZeroDivisionError):
         clinx(*command)
@@ -251,7 +251,7 @@ def test_a_run_killed_in_its_third_member_ends_with_the_same_bits(few, tmp_path)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
 
     def start(folder):
-        command = [sys.executable, "-m", "train.cli", "finetune", str(few), *overrides, "--output_dir", str(folder)]
+        command = [sys.executable, "-P", "-m", "clinx", "finetune", str(few), *overrides, "--output_dir", str(folder)]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     killed = start(tmp_path / "killed")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from train.arguments import ARGUMENTS
-from train.errors import InputError
-from train.recipe import parse_recipe
+from clinx.arguments import ARGUMENTS
+from clinx.errors import InputError
+from clinx.recipe import parse_recipe
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.corpora.brat import write_brat
-from train.corpora.jsonl import write_jsonl
-from train.documents import Document, Entity
-from train.errors import InputError
-from train.score import compare, main, score
-from train.strict_f1.strict_f1 import count_matches
+from clinx.corpora.brat import write_brat
+from clinx.corpora.jsonl import write_jsonl
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
+from clinx.score import compare, main, score
+from clinx.strict_f1.strict_f1 import count_matches
 
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ def test_json_on_stdout_is_alone_there(files, capsys):
 def test_no_label_is_cut_in_a_pipe_or_taken_for_markup(tmp_path):
     label = "[red]" + "LONG_LABEL_" * 20
     write_jsonl([document("a", (0, 3, label))], tmp_path / "a.jsonl")
-    command = [sys.executable, "-m", "train.score", "--gold", "a.jsonl", "--pred", "a.jsonl"]
+    command = [sys.executable, "-m", "clinx.score", "--gold", "a.jsonl", "--pred", "a.jsonl"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "COLUMNS": "40"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=True)
     assert f"│ {label} │" in done.stdout

@@ -7,11 +7,11 @@ import tarfile
 
 import pytest
 
+from clinx.corpora import read_corpus, read_splits
+from clinx.corpora.source import corpus_files
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
 from tests.train.archives import tar, zipped
-from train.corpora import read_corpus, read_splits
-from train.corpora.source import corpus_files
-from train.documents import Document, Entity
-from train.errors import InputError
 
 
 NOTES = {

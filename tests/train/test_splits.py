@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.documents import Document, Entity
-from train.errors import InputError
-from train.splits import (
+from clinx.documents import Document, Entity
+from clinx.errors import InputError
+from clinx.splits import (
     Splits,
     cut,
     first_sentences,
@@ -18,7 +18,7 @@ from train.splits import (
     pick,
     sentence_blocks,
 )
-from train.synthetic import synthetic_notes
+from clinx.synthetic import synthetic_notes
 
 
 def documents(n, prefix="note"):

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from train import cli, members
-from train.finetune import finetune
-from train.study import ROWS
+from clinx import cli, members
+from clinx.finetune import finetune
+from clinx.study import ROWS
 
 
 def clinx(*arguments):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from train.synthetic import ENTITY_TYPES, synthetic_notes
+from clinx.synthetic import ENTITY_TYPES, synthetic_notes
 
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_no_mark_of_the_grammar_is_left_in_a_note(train, validation):
 
 
 def test_notes_are_the_same_in_another_process():
-    code = "from train.synthetic import synthetic_notes; print(ascii(synthetic_notes(20, seed=3)))"
+    code = "from clinx.synthetic import synthetic_notes; print(ascii(synthetic_notes(20, seed=3)))"
     environment = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ascii(synthetic_notes(20, seed=3))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from clinx.corpora import read_splits
+from clinx.corpora.tasks import TASKS
 from tests.train.archives import tar, zipped
 from tests.train.test_i2b2 import (
     CONCEPTS_2010,
@@ -16,8 +18,6 @@ from tests.train.test_i2b2 import (
     mentions,
     xml_2012,
 )
-from train.corpora import read_splits
-from train.corpora.tasks import TASKS
 
 
 AS_DISTRIBUTED = {

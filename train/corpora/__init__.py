@@ -10,17 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from train.corpora.brat import read_brat
-from train.corpora.concepts import read_concepts
-from train.corpora.conll import read_conll
-from train.corpora.dataset import load_splits, read_dataset, read_rows
-from train.corpora.inline_xml import read_inline_xml
-from train.corpora.jsonl import read_jsonl
-from train.corpora.source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
-from train.corpora.standoff_xml import read_standoff_xml
-from train.corpora.tasks import Task
-from train.documents import Document, Reading
-from train.errors import InputError
+from ..documents import Document, Reading
+from ..errors import InputError
+from .brat import read_brat
+from .concepts import read_concepts
+from .conll import read_conll
+from .dataset import load_splits, read_dataset, read_rows
+from .inline_xml import read_inline_xml
+from .jsonl import read_jsonl
+from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
+from .standoff_xml import read_standoff_xml
+from .tasks import Task
 
 
 class Format(NamedTuple):

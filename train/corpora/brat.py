@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from train.corpora.source import CorpusFile
-from train.documents import Document, Reading, atomic_file, in_order, without_surrogates
-from train.errors import InputError
+from ..documents import Document, Reading, atomic_file, in_order, without_surrogates
+from ..errors import InputError
+from .source import CorpusFile
 
 
 NUMBER = "[0-9]{1,18}"  # int() refuses thousands of digits

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from train.corpora.source import CorpusFile
-from train.corpora.standoff_xml import normalized, only
-from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Problem, Reading, in_order, reads
-from train.errors import InputError
+from ..documents import Document, Problem, Reading, in_order, reads
+from ..errors import InputError
+from .source import CorpusFile
+from .standoff_xml import normalized, only
+from .xml_tree import parse_xml, shown
 
 
 PLACE = "([0-9]{1,9}):([0-9]{1,9})"

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.corpora.source import CorpusFile
-from train.documents import (
+from ..documents import (
     Document,
     Problem,
     Reading,
@@ -22,9 +21,10 @@ from train.documents import (
     mention_shown,
     without_surrogates,
 )
-from train.errors import InputError
-from train.features import bio_from_spans
-from train.splits import sentence_boundaries
+from ..errors import InputError
+from ..features import bio_from_spans
+from ..splits import sentence_boundaries
+from .source import CorpusFile
 
 
 TAG = re.compile(r"O|([BIESLUM])-(.+)", re.DOTALL)

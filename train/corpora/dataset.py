@@ -8,10 +8,10 @@ from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_d
 from datasets.table import InMemoryTable
 from pyarrow import parquet
 
-from train.corpora.conll import TAG, SentenceJoiner
-from train.corpora.source import readable, split_of
-from train.documents import Document, Reading, brief, from_rows, in_order
-from train.errors import InputError
+from ..documents import Document, Reading, brief, from_rows, in_order
+from ..errors import InputError
+from .conll import TAG, SentenceJoiner
+from .source import readable, split_of
 
 
 LARGEST_GAP = 100_000  # characters between passages

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from train.corpora.source import CorpusFile
-from train.corpora.standoff_xml import normalized
-from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Reading, in_order
-from train.errors import InputError
+from ..documents import Document, Reading, in_order
+from ..errors import InputError
+from .source import CorpusFile
+from .standoff_xml import normalized
+from .xml_tree import parse_xml, shown
 
 
 # `<PHI …>25th of July<PHI …>`, and another mention follows: the second tag stands for the end of the first.

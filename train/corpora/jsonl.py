@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from train.corpora.source import CorpusFile
-from train.documents import Document, Reading, atomic_file, decode_utf8, from_rows
-from train.errors import InputError
+from ..documents import Document, Reading, atomic_file, decode_utf8, from_rows
+from ..errors import InputError
+from .source import CorpusFile
 
 
 def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from train.documents import decode_utf8
-from train.errors import InputError
+from ..documents import decode_utf8
+from ..errors import InputError
 
 
 LARGEST = 2**28  # bytes that one file, or one line of a compressed file, may unpack to

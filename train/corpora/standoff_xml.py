@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from train.corpora.source import CorpusFile
-from train.corpora.xml_tree import parse_xml, shown
-from train.documents import Document, Problem, Reading, brief, in_order, reads
-from train.errors import InputError
+from ..documents import Document, Problem, Reading, brief, in_order, reads
+from ..errors import InputError
+from .source import CorpusFile
+from .xml_tree import parse_xml, shown
 
 
 NEARBY = (0, 1, -1, 2, -2)  # how far offsets may be off: a line end more or less, a byte-order mark

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from train.corpora.source import CorpusFile
-from train.errors import InputError
+from ..errors import InputError
+from .source import CorpusFile
 
 
 # Characters that XML has no place for, or normalizes, are carried through the parser as others, one for one.
