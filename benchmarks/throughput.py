@@ -13,9 +13,10 @@ from report import arguments, finish, interleaved
 from transformers import AutoTokenizer, pipeline
 
 from clinx.corpora import read_corpus
-from clinx.features import WindowCollator, window_features
-from clinx.score import score
-from clinx.trainer import predicted
+from clinx.finetuning.batches import WindowCollator
+from clinx.finetuning.windows import label_windows
+from clinx.scoring.evaluation import predicted
+from clinx.scoring.scores import score
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 from modeling_clinx.prediction_clinx import DocumentPredictor, _batches
 from modeling_clinx.windows_clinx import special_affixes, tokenize, windows
@@ -89,7 +90,7 @@ def main():
 
     # A training step (forward, backward, AdamW) on the same windows, with the CRF and with a linear head.
     train = islice(read_corpus(Path(args.corpora, "meddocan", "train")), 8)
-    features, _ = window_features(train, tokenizer, model.config)
+    features, _ = label_windows(train, tokenizer, model.config)
     batch = WindowCollator(tokenizer.pad_token_id)(sorted(features, key=lambda f: -len(f["input_ids"]))[:8])
     batch = {name: tensor.to(args.device) for name, tensor in batch.items()}
 

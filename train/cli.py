@@ -1,4 +1,4 @@
-"""The `clinx` command: each verb is a module of this package with a `main(argv)`."""
+"""The `clinx` command: each verb is a module of `commands/` with a `main(argv)`."""
 
 import os
 import sys
@@ -7,29 +7,38 @@ from importlib import import_module
 from .errors import InputError
 
 
-VERBS = {
-    "demo": ("the whole story on built-in synthetic notes: CPU, offline, minutes", ".demo"),
-    "corpus": ("look at an annotated corpus: counts, and what labels on subwords can represent", ".corpus"),
-    "finetune": ("fine-tune a concept extractor from a recipe", ".finetune"),
-    "push": ("push a model, a dataset, a metric or an app to the Hub: its card and all, private", ".push"),
-    "predict": ("find the entities of many notes, into BRAT or JSON Lines", ".predict"),
-    "study": ("the paper's tables on your corpus: ablation", ".study"),
-    "score": ("strict micro precision, recall and F1, and whether two systems differ", ".score"),
+VERBS = {  # by what people do
+    "see": {
+        "demo": "the whole story on built-in synthetic notes: offline, on a CPU, in minutes",
+        "recipes": "the built-in recipes",
+    },
+    "read": {
+        "corpus": "look at an annotated corpus, convert it, or fetch one of the ten tasks",
+        "predict": "find the entities of many notes, into BRAT or JSON Lines",
+    },
+    "train": {
+        "finetune": "fine-tune a concept extractor from a recipe: one model, an ensemble or its student",
+        "score": "strict micro precision, recall and F1, and whether two systems differ",
+        "study": "the paper's tables on your corpus",
+    },
+    "publish": {
+        "push": "push a model, a dataset, a metric or an app to the Hub with its card: private by default",
+    },
 }
+KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; faults of the input are one line on standard error and exit status 2."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help"):
-        print("usage: clinx VERB …\n\nClinical concept extraction. `clinx VERB --help` tells more of each:\n")
-        print("\n".join(f"  {name:10}{text}" for name, (text, _) in VERBS.items()))
+        print(overview())
         return 0
-    if verb not in VERBS:
-        print(f"clinx: unknown verb {verb!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
+    if verb not in KNOWN:
+        print(f"clinx: unknown verb {verb!r}, expected one of {', '.join(KNOWN)}", file=sys.stderr)
         return 2
     try:
-        import_module(VERBS[verb][1], __package__).main(rest)
+        import_module(f".commands.{verb}", __package__).main(rest)
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2
@@ -42,5 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def overview() -> str:
+    """The verbs, grouped by what people do."""
+    lines = ["usage: clinx VERB …", "", "Clinical concept extraction on the Hugging Face stack."]
+    for group, verbs in VERBS.items():
+        lines += ["", f"{group}:", *(f"  {name:10}{text}" for name, text in verbs.items())]
+    return "\n".join([*lines, "", "`clinx VERB --help` explains a verb and shows an example."])

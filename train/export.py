@@ -21,10 +21,10 @@ from hub_cards.push import pushed_files
 from hub_cards.space import save_metric_card, save_space_card
 from modeling_clinx.prediction_clinx import DocumentPredictor
 
+from .corpora.sentences import cut, sentence_boundaries
+from .corpora.synthetic import synthetic_notes
 from .errors import InputError
-from .splits import cut, sentence_boundaries
-from .synthetic import synthetic_notes
-from .trainer import entities_of
+from .scoring.evaluation import entities_of
 
 
 TOLD = (  # settings that say how it was trained, and name no place

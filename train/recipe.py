@@ -1,70 +1,242 @@
-"""Recipes: one YAML file of settings, and `--key value` overrides, into dataclasses; every fault by file and line."""
+"""Recipes: a YAML file of settings and `--key value` overrides into one typed object; every fault by file and line."""
 
+import argparse
 import difflib
 import json
 import os
 import re
 import sys
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
+from types import NoneType
+from typing import NamedTuple, get_args, get_type_hints
 
 import yaml
-from transformers import HfArgumentParser
 
 from .errors import InputError
+from .settings import (
+    GROUPS,
+    SETTINGS,
+    DocumentSettings,
+    ModelSettings,
+    OptimizationSettings,
+    RunSettings,
+    SplitSettings,
+)
+from .writing import atomic_file
 
 
-class _Parser(HfArgumentParser):
+BUILT_IN = Path(__file__).with_name("recipes")
+RENAMED = {"split": "split_kind"}  # keys of older recipes
+METAVARS = {str: "TEXT", int: "N", float: "X"}
+REFUSED = {
+    "per_device_train_batch_size": "a batch is counted in labelled subwords: set batch_subwords instead",
+    "label_smoothing_factor": "it would bypass the CRF: leave it out",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(RunSettings, SplitSettings, OptimizationSettings, ModelSettings, DocumentSettings):
+    """All settings of a run (Lange et al. 2022, section 4, are the defaults).
+
+    Attributes:
+        training_arguments: any other fields of transformers' `TrainingArguments`.
+    """
+
+    training_arguments: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder; that of a member lies in its ensemble's."""
+        folder = Path(self.output_dir)
+        return folder if self.member is None else folder / f"member-{self.member}"
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it trains members of an ensemble, all or one."""
+        return self.splits is not None or self.split_file is not None
+
+    def changed(self, **settings) -> "Recipe":
+        """The same recipe with other values."""
+        return replace(self, **settings)
+
+    def recorded(self) -> dict:
+        """The settings on which the result of a run depends."""
+        return {item.name: getattr(self, item.name) for item in SETTINGS.values() if item.metadata["recorded"]}
+
+    def write(self, path: Path) -> None:
+        """Writes it as YAML, from which `Recipe.read` gives it back."""
+        lines = [f"# `clinx finetune {path}` trains this again."]
+        for group in GROUPS:
+            given = {item.name: getattr(self, item.name) for item in fields(group)}
+            given = {name: value for name, value in given.items() if value is not None}
+            lines += ["", f"# {group.__doc__}", _as_yaml(given)] if given else []
+        if self.training_arguments:
+            lines += ["", "# Other fields of transformers' TrainingArguments", _as_yaml(self.training_arguments)]
+        with atomic_file(path) as file:
+            file.write("\n".join([*lines, ""]).encode("utf-8"))
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
+        """The recipe in a YAML file, or a built-in one's by its name, with `--key value` overrides.
+
+        Values are read as text, so that `2e-5` is a number and `no` a word, whatever YAML 1.1 makes of them;
+        environment variables in them (`$NAME`) are filled in.
+
+        Raises InputError where the file is missing or not YAML, for an unknown key (with its line and what is near it)
+        and for a value of a wrong type.
+        """
+        path = recipe_file(path)
+        given: dict[str, Given] = {}
+        for key, values, line in _settings_in(path):
+            name = _known_name(key, f"{path}:{line}: ")
+            if name in given:
+                raise InputError(
+                    f"{path}:{line}: {key!r} stands here a second time, after line {given[name].line}; keep one."
+                )
+            given[name] = Given(values, line)
+        arguments = [text for name, (values, _) in given.items() for text in (f"--{name}", *values)]
+        try:
+            recipe = cls(**_parse([*arguments, *_renamed_options(overrides)]))
+        except InputError as error:
+            where = next((f":{line}" for name, (_, line) in given.items() if f"--{name}" in str(error)), "")
+            raise InputError(f"{path}{where}: {error}") from None
+        return recipe if recipe.output_dir else recipe.changed(output_dir=f"runs/{path.stem}")
+
+
+class Given(NamedTuple):
+    """What a recipe says of a setting."""
+
+    values: list[str]
+    line: int
+
+
+def recipe_file(path: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of a built-in recipe."""
+    built_in = BUILT_IN / f"{path}.yaml"
+    is_name = re.fullmatch(r"[\w-]+", str(path)) and not Path(path).exists()
+    return built_in if is_name and built_in.exists() else Path(path)
+
+
+def recipe_from_command_line(argv: Sequence[str], prog: str, description: str, example: str) -> Recipe:
+    """The recipe that `RECIPE [--key value …]` names; shows the help and leaves where that is asked for, or no recipe.
+
+    Raises InputError as `Recipe.read` does.
+    """
+    if argv and argv[0] not in ("-h", "--help"):
+        return Recipe.read(argv[0], argv[1:])
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} RECIPE [--key value …]",
+        description=f"{description} RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`).",
+        epilog="Besides these, every field of transformers.TrainingArguments is a setting; keys of a recipe have the "
+        f"same names. Example: {example}",
+        add_help=False,
+    )
+    _with_settings(parser).print_help()
+    sys.exit(0 if argv else 2)
+
+
+class _SettingsParser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(message)
 
 
-def parse_recipe(dataclasses: list[type], argv: list[str], prog: str, description: str) -> tuple[list, dict]:
-    """Reads `RECIPE [--key value …]`.
+def _with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    types = get_type_hints(Recipe)
+    for group in GROUPS:
+        section = parser.add_argument_group(group.__doc__)
+        for item in fields(group):
+            kind = types[item.name]
+            kind = next((part for part in get_args(kind) if part is not NoneType), kind)  # of an optional one
+            options = {"help": _help(item), "choices": item.metadata["choices"], "default": argparse.SUPPRESS}
+            if kind is bool:
+                options |= {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
+            elif kind == list[str]:
+                options |= {"nargs": "+", "metavar": "TEXT"}
+            else:
+                options |= {"type": kind, "metavar": None if options["choices"] else METAVARS[kind]}
+            section.add_argument(f"--{item.name}", **options)
+    return parser
 
-    Values are given to argparse as text, so that `2e-5` is a number and `no` a word, whatever YAML 1.1 makes of them;
-    environment variables in them (`$NAME`) are filled in.
 
-    Args:
-        dataclasses: what the settings go into; the last one's may be `TrainingArguments`, which `--help` leaves out.
+def _help(item) -> str:
+    """A setting's help, with its default where it has one."""
+    text = item.metadata["help"].replace("%", "%%")
+    is_optional = item.default in (None, MISSING)
+    return text if is_optional else f"{text.removesuffix('.')} (default: {item.default})."
 
-    Returns:
-        An instance of each dataclass, and the settings as they were given, as text by key.
 
-    Raises:
-        InputError: no recipe, no YAML, an unknown key (with its line and what is near it), or a value of a wrong type.
+def _boolean(text: str) -> bool:
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected true or false")
+    return values[text.lower()]
+
+
+def _parse(arguments: Sequence[str]) -> dict:
+    """Typed settings, with those of transformers' own in `training_arguments`."""
+    parser = _with_settings(_SettingsParser(allow_abbrev=False, add_help=False))
+    namespace, others = parser.parse_known_args(arguments)
+    settings = vars(namespace)
+    for name, item in SETTINGS.items():
+        if item.default is MISSING and name not in settings:
+            raise InputError(f"the setting --{name} is missing: {item.metadata['help']}")
+    if others:
+        settings["training_arguments"] = _parse_training_arguments(others)
+    return settings
+
+
+def _parse_training_arguments(arguments: Sequence[str]) -> dict:
+    from transformers import HfArgumentParser, TrainingArguments  # not above: seconds
+
+    class Parser(HfArgumentParser, _SettingsParser):
+        pass
+
+    parser = Parser(TrainingArguments, allow_abbrev=False, add_help=False)
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    values = vars(parser.parse_args(list(arguments)))
+    return {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
+
+
+def _known_name(key: str, where: str = "", prefix: str = "") -> str:
+    """The name of a setting, given a key of a recipe, or an option with the prefix `--`.
+
+    Raises InputError, with what is near it, for an unknown one.
     """
-    parser = _Parser(dataclasses, allow_abbrev=False, add_help=False)
-    if not argv or argv[0] in ("-h", "--help"):
-        shown = HfArgumentParser(dataclasses[:-1], prog=f"{prog} RECIPE.yaml", description=description)
-        shown.epilog = "Besides, every field of transformers.TrainingArguments. Keys of the recipe have the same names."
-        shown.print_help()
-        sys.exit(0 if argv else 2)
-    path, *overrides = argv
-    known = {field.name for kind in dataclasses for field in fields(kind) if field.init}
-    settings, lines = {}, {}
-    for key, value, line in _read(Path(path)):
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise InputError(f"{path}:{line}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        if key in settings:
-            raise InputError(f"{path}:{line}: {key!r} stands here a second time, after line {lines[key]}; keep one.")
-        settings[key], lines[key] = value, line
-    for option in overrides:
-        name = option[2:].split("=")[0].replace("-", "_").removeprefix("no_")
-        if option.startswith("--") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise InputError(f"unknown option {option!r}" + (f"; did you mean --{near[0]}?" if near else ""))
-    arguments = [text for key, values in settings.items() for text in (f"--{key}", *values)]
-    try:
-        return list(parser.parse_args_into_dataclasses([*arguments, *overrides])), settings
-    except ValueError as error:
-        message = str(error)
-        where = next((f":{line}" for key, line in lines.items() if f"--{key}" in message), "")
-        raise InputError(f"{path}{where}: {message}") from None
+    name = key.removeprefix(prefix).replace("-", "_")
+    if name in RENAMED:
+        print(f"note: the setting {name} is now called {RENAMED[name]}", file=sys.stderr)
+        return RENAMED[name]
+    if name in REFUSED:
+        raise InputError(f"{where}{name}: {REFUSED[name]}")
+    if name in SETTINGS:
+        return name
+    from transformers import TrainingArguments  # not above: it takes seconds, and few recipes need it
+
+    known = {*SETTINGS, *(item.name for item in fields(TrainingArguments) if item.init)}
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"; did you mean {prefix}{near[0]}?" if near else ""
+    raise InputError(f"{where}unknown {'option' if prefix else 'key'} {key!r}{advice}")
 
 
-def _read(path: Path):
+def _renamed_options(options: Sequence[str]) -> Iterator[str]:
+    """Options of the command line, each with the name of its setting; `--no_x` turns x off."""
+    for option in options:
+        if not option.startswith("--"):
+            yield option
+            continue
+        key, equals, value = option.partition("=")
+        positive = f"--{key[5:]}" if key.startswith(("--no_", "--no-")) else key
+        name = _known_name(positive, prefix="--")
+        yield f"--{name}{equals}{value}" if positive == key else f"--{name}=false"
+
+
+def _settings_in(path: Path) -> Iterator[tuple[str, list[str], int]]:
     """Yields key, list of values as text, and line, of each setting that is not null."""
     try:
         tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
@@ -73,7 +245,7 @@ def _read(path: Path):
     except UnicodeDecodeError:
         raise InputError(f"{path}: the recipe is not UTF-8") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: the recipe is no YAML: {error}") from None
+        raise InputError(f"{path}: the recipe is not YAML: {error}") from None
     if not isinstance(tree, yaml.MappingNode):
         raise InputError(f"{path}: expected a recipe of `key: value` lines")
     for key, value in tree.value:
@@ -93,3 +265,7 @@ def _fill_in(text: str, where: str) -> str:
     if missing := re.search(r"\$\{?(\w+)", text):
         raise InputError(f"{where}: the environment variable {missing[1]} is not set")
     return text
+
+
+def _as_yaml(settings: dict) -> str:
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")

@@ -5,8 +5,8 @@ import json
 import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from clinx.corpora.jsonl import write_jsonl
-from clinx.documents import Document, Entity
+from clinx.corpora.documents import Document, Entity
+from clinx.corpora.formats.jsonl import write_jsonl
 from hub_cards.dataset import save_dataset_card
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
@@ -67,7 +67,7 @@ def test_a_corpus_is_pushed_and_read_by_another(pushed):
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == ["Dr. Ñuñez 👩🏽‍⚕️", [["Ñuñez", "DOCTOR"]]]
     assert [json.loads(told[name][1])["documents"] for name in ("all", "part")] == [3, 1]
-    assert told["absent"][0] == 2 and "org/absent: found no dataset or split that loads" in told["absent"][2]
+    assert told["absent"][0] == 2 and "org/absent: no dataset or split of this name can be loaded" in told["absent"][2]
 
 
 def test_a_second_push_replaces_what_is_no_longer_there(pushed):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from clinx.corpora.brat import write_brat
-from clinx.synthetic import synthetic_notes
+from clinx import cli
+from clinx.corpora.formats.brat import write_brat
+from clinx.corpora.synthetic import synthetic_notes
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +28,26 @@ def recipe(notes, tiny_encoder_dir):
     return file
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def few(recipe, notes):
     """The recipe, in which all annotated notes but those that judge are divided in three."""
     file = notes / "splits.yaml"
     text = recipe.read_text().replace("max_steps: 6", "max_steps: 4").replace("seed: 3", "seed: 5\ntest_fraction: 0.2")
     file.write_text(text)
     return file
+
+
+@pytest.fixture(scope="session")
+def run(recipe, tmp_path_factory):
+    """A finished run of the recipe."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ensemble_run(few, tmp_path_factory):
+    """A finished run of three members, their ensemble and soup."""
+    folder = tmp_path_factory.mktemp("runs") / "ensemble"
+    assert cli.main(["finetune", str(few), "--splits", "3", "--soup", "--output_dir", str(folder)]) == 0
+    return folder

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from ..documents import decode_utf8
 from ..errors import InputError
 
 
@@ -24,8 +23,16 @@ LARGEST_RATIO = 200  # of an archive's files to the archive; text compresses thr
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 SUFFIXES = re.compile(r"(?<=[^/])(\.(txt|ann|xml|con|extent|conll|tsv|bio|iob2?|jsonl))+$", re.IGNORECASE)
 FAULTS = (  # what damaged files and archives raise
-    *(OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError),
-    *(ValueError, OverflowError, lzma.LZMAError),
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    lzma.LZMAError,
 )
 
 
@@ -87,6 +94,17 @@ def split_of(path: str, named: Mapping[str, str] = SPLITS) -> tuple[str | None, 
         if found:
             return (found.pop() if len(found) == 1 else None), number
     return None, 0
+
+
+def decode_utf8(data: bytes, where: str) -> str:
+    """The text exactly as it was written: line ends and byte-order mark stay. InputError if it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: found the byte 0x{data[error.start]:02x} at byte offset {error.start}, expected UTF-8; convert "
+            "the file, for example with `iconv -f latin1 -t utf-8`."
+        ) from None
 
 
 @contextmanager

@@ -1,0 +1,197 @@
+"""Folders, files and archives give the same documents; what leads out of an archive or blows up is refused."""
+
+import gzip
+import io
+import os
+import tarfile
+
+import pytest
+
+from clinx.corpora import read_corpus, read_splits
+from clinx.corpora.documents import Document, Entity
+from clinx.corpora.source import corpus_files
+from clinx.errors import InputError
+from tests.train.corpora.formats.archives import tar, zipped
+
+
+NOTES = {
+    "corpus/train/a.txt": "Dr. Li",
+    "corpus/train/a.ann": "T1\tDOCTOR 4 6\tLi\n",
+    "corpus/train/.hidden.txt": "x",
+    "__MACOSX/corpus/train/._a.txt": "x",
+    "corpus/test/ñ b.txt": "Ana",
+    "corpus/test/ñ b.ann": "",
+}
+EXPECTED = [Document("corpus/test/ñ b", "Ana"), Document("corpus/train/a", "Dr. Li", [Entity(4, 6, "DOCTOR")])]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in NOTES.items():
+        file = tmp_path / "folder" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    return tmp_path / "folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("corpus.zip", zipped(NOTES)),
+        ("corpus.tar.gz", tar(NOTES)),
+        ("corpus.tgz", tar(NOTES)),
+        ("corpus.tar", tar(NOTES, "w")),
+        ("windows.zip", zipped({name.replace("/", "\\"): content for name, content in NOTES.items()})),
+        ("dotted.tar.gz", tar({f"./{name}": content for name, content in NOTES.items()})),
+    ],
+)
+def test_an_archive_is_read_as_its_folder_and_in_part(tmp_path, folder, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert list(read_corpus(folder)) == list(read_corpus(tmp_path / name)) == EXPECTED
+    (inside,) = read_corpus(tmp_path / name / "corpus/train")
+    assert inside == Document("a", "Dr. Li", [Entity(4, 6, "DOCTOR")])
+    (single,) = read_corpus(tmp_path / name / "corpus/train/a.txt", annotated=False)
+    assert single.text == "Dr. Li"
+    with pytest.raises(InputError, match="found nothing called 'corpus/dev' in it"):
+        list(read_corpus(tmp_path / name / "corpus/dev"))
+
+
+def test_a_folder_of_archives_is_looked_into_and_one_with_notes_is_not(tmp_path):
+    (tmp_path / "b.zip").write_bytes(zipped({"x.txt": "x", "x.ann": ""}))
+    (tmp_path / "a.tar.gz").write_bytes(tar({"y.txt": "y", "y.ann": ""}))
+    assert [document.id for document in read_corpus(tmp_path)] == ["a.tar.gz/y", "b.zip/x"]
+    (tmp_path / "z.txt").write_text("z")
+    assert [document.id for document in read_corpus(tmp_path, annotated=False)] == ["z"]
+
+
+def test_splits_are_known_by_their_folders_and_ids_are_paths_inside_of_them(folder):
+    splits = {name: list(documents) for name, documents in read_splits(folder).items()}
+    assert splits == {"train": [Document("a", "Dr. Li", [Entity(4, 6, "DOCTOR")])], "test": [Document("ñ b", "Ana")]}
+    assert list(read_splits(folder / "corpus/test")) == ["test"]
+
+
+def test_files_of_no_split_are_passed_over_and_told(folder, capsys):
+    (folder / "corpus/README.txt").write_text("About this corpus.")
+    assert list(read_splits(folder)) == ["train", "test"]
+    assert "note: 1 files of no split are passed over" in capsys.readouterr().err
+
+
+def link(kind: bytes) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a.txt")
+        member.type, member.linkname = kind, "/etc/passwd"
+        archive.addfile(member)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "x/../../a.txt", "C:/a.txt", "..\\a.txt", "\\a.txt"])
+def test_a_member_that_leads_out_of_the_archive_is_refused(tmp_path, name):
+    (tmp_path / "a.zip").write_bytes(zipped({name: "x"}))
+    (tmp_path / "a.tar.gz").write_bytes(tar({name: "x"}))
+    for archive in ("a.zip", "a.tar.gz"):
+        with pytest.raises(InputError, match=rf"{archive}: found the member .*, which leads out of the archive"):
+            list(read_corpus(tmp_path / archive, "brat"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_an_archive_are_refused(tmp_path, kind):
+    (tmp_path / "a.tar.gz").write_bytes(link(kind))
+    with pytest.raises(InputError, match="found the member 'a.txt', which is no file"):
+        list(read_corpus(tmp_path / "a.tar.gz", "brat"))
+
+
+def encrypted() -> bytes:
+    data = bytearray(zipped({"a.txt": "x"}))
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + flags] |= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.zip", b""),
+        ("a.zip", zipped({"a.txt": os.urandom(5000)})[:3000]),
+        ("a.zip", encrypted()),
+        ("a.tar.gz", tar({"a.txt": os.urandom(5000)})[:3000]),
+        ("a.tar.gz", b"no archive"),
+        ("a.tar.gz", gzip.compress(b"no archive" * 1000, mtime=0)),
+        ("a.tar", b"\xff" * 5000),
+    ],
+)
+def test_a_damaged_or_encrypted_archive_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}.*: found no readable file"):
+        list(read_corpus(tmp_path / name, "brat", annotated=False))
+
+
+def test_compressed_files_are_read_unpacked(tmp_path):
+    for name in ("a.txt", "a.ann", "b.xml", "c.conll"):
+        content = {"a.txt": b"Li", "b.xml": b"<x><TEXT>Li</TEXT><TAGS/></x>", "c.conll": b"Li\tO\n"}.get(name, b"")
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert [d.text for format in ("brat", "i2b2-2014", "conll") for d in read_corpus(tmp_path, format)] == ["Li"] * 3
+
+
+def test_a_file_and_what_lies_beside_it(tmp_path):
+    for name in ("a.txt", "a.ann", "b.txt"):
+        (tmp_path / name).write_text("")
+    found = corpus_files(tmp_path / "a.txt", (".txt",), (".ann",))
+    assert [file.name for file in found] == ["a.ann", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("trainset", "testset"), {"train": ["trainset"], "test": ["testset"]}),
+        (("train", "train_dev", "devel", "test"), {"train": ["train"], "validation": ["devel"], "test": ["test"]}),
+        (("Corpus_training", "Corpus_tests"), {"train": ["Corpus_training"], "test": ["Corpus_tests"]}),
+        (("a", "b"), {"train": ["a", "b"]}),
+        (("trained-on", "tested"), {"train": ["tested", "trained-on"]}),
+    ],
+)
+def test_what_is_called_after_two_splits_or_none_is_in_neither(tmp_path, names, splits, capsys):
+    for name in names:
+        (tmp_path / f"{name}.tsv").write_text(f"{name}\tO\n")
+    assert {name: [d.text for d in part] for name, part in read_splits(tmp_path).items()} == splits
+    assert ("note: " in capsys.readouterr().err) == (len(splits) == 1 or "train_dev" in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a.txt", "a.TXT", "a.ann"), ("a.txt", "a.txt.gz", "a.ann"), ("a.xml", "a.XML"), ("a.tsv", "a.conll")],
+)
+def test_two_notes_of_one_name_are_refused(tmp_path, names):
+    contents = {"xml": b"<x><TEXT>Li</TEXT><TAGS/></x>", "ann": b"", "gz": gzip.compress(b"x")}
+    for name in names:
+        (tmp_path / name).write_bytes(contents.get(name.rpartition(".")[2].lower(), b"Li\tO\n"))
+    with pytest.raises(InputError, match="found the (note|document) 'a' again"):
+        list(read_corpus(tmp_path, "i2b2-2014" if "a.xml" in names else None))
+
+
+def test_suffixes_may_be_written_large_and_folders_be_links_and_pipes_are_no_notes(tmp_path):
+    for name, content in (
+        ("A.TXT", b"x"),
+        ("A.ANN", b""),
+        ("b.jsonl.GZ", gzip.compress(b'{"text":"y","entities":[]}')),
+    ):
+        (tmp_path / "corpus").mkdir(exist_ok=True)
+        (tmp_path / "corpus" / name).write_bytes(content)
+    os.mkfifo(tmp_path / "corpus/pipe.txt")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/test").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus/loop").symlink_to(tmp_path / "linked")
+    assert [d.id for d in read_corpus(tmp_path / "linked", "brat")] == ["test/A"]
+    assert [d.text for d in read_corpus(tmp_path / "corpus", "jsonl")] == ["y"]
+    for path in ("corpus/A.TXT", "linked/test/A.TXT"):
+        assert [d.text for d in read_corpus(tmp_path / path)] == ["x"]
+    (tmp_path / "D.ZIP").write_bytes(zipped({"in/a.txt": "z", "in/a.ann": ""}))
+    assert [d.id for d in read_corpus(tmp_path / "D.ZIP")] == ["in/a"]
+    assert [d.id for d in read_corpus(tmp_path / "D.ZIP/in/a.txt")] == ["a"]
+
+
+def test_an_archive_beside_notes_is_told(tmp_path, capsys):
+    (tmp_path / "test.zip").write_bytes(zipped({"x.txt": "x"}))
+    (tmp_path / "a.txt").write_text("a")
+    list(read_corpus(tmp_path, annotated=False))
+    assert "test.zip is not looked into, since files lie beside it" in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""A student learns the marginals of an ensemble: the loss against brute force, and what the features carry."""
+
+import itertools
+
+import pytest
+import torch
+
+from clinx.corpora.documents import Document
+from clinx.errors import InputError
+from clinx.finetuning.batches import WindowCollator
+from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss
+from clinx.finetuning.windows import label_windows
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXEnsembleForTokenClassification
+from modeling_clinx.crf_clinx import ClinXCRF
+from tests.modeling_clinx.models import TYPES, new_model
+
+
+NOTES = [
+    Document("a", "La Dra. García solicita analítica: hemoglobina 13.5 g/dl. " * 20),
+    Document("b", ""),
+    Document("c", "Niega fiebre."),
+]
+SETTINGS = {"window_length": 64, "context_size": 8}
+
+
+def random_crf(seed, linear=False):
+    torch.manual_seed(seed)
+    crf = ClinXCRF(1, "BIO", linear=linear)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_the_loss_is_the_cross_entropy_of_two_distributions_over_labellings(linear):
+    student, teacher = random_crf(0, linear), random_crf(1)
+    n_steps, n_tags = 4, len(student.tags)
+    emissions, taught_by = torch.randn(1, n_steps, n_tags), torch.randn(1, n_steps, n_tags)
+    mask, edges = torch.ones(1, n_steps, dtype=torch.bool), torch.tensor([[True, False]])
+
+    def log_probabilities(crf, scores):
+        total = {}
+        for path in itertools.product(range(n_tags), repeat=n_steps):
+            value = sum(scores[0, t, tag].double() for t, tag in enumerate(path))
+            if crf.transitions is not None:
+                if not crf.tags.starts[path[0]] or not all(crf.tags.allowed[i, j] for i, j in itertools.pairwise(path)):
+                    continue
+                value += crf.start[path[0]] + sum(crf.transitions[i, j] for i, j in itertools.pairwise(path))
+            total[path] = value
+        log_z = torch.logsumexp(torch.stack(list(total.values())), 0)
+        return {path: value - log_z for path, value in total.items()}
+
+    ours, theirs = log_probabilities(student, emissions), log_probabilities(teacher, taught_by)
+    tags, pairs = torch.zeros(1, n_steps, n_tags), torch.zeros(1, n_tags, n_tags)
+    for path, value in theirs.items():
+        for t, tag in enumerate(path):
+            tags[0, t, tag] += value.exp().item()
+        for i, j in itertools.pairwise(path):
+            pairs[0, i, j] += value.exp().item()
+    expected = -sum(value.exp() * ours[path] for path, value in theirs.items()) / n_steps
+    emissions.requires_grad_()
+    loss = distillation_loss(student, emissions, mask, edges, tags, pairs)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    loss.backward()
+    marginals = torch.zeros(1, n_steps, n_tags)
+    for path, value in ours.items():
+        for t, tag in enumerate(path):
+            marginals[0, t, tag] += value.exp().item()
+    assert torch.allclose(emissions.grad, (marginals - tags) / n_steps, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_encoder_dir, tokenizer, tmp_path_factory):
+    folders = [tmp_path_factory.mktemp("members") / str(seed) for seed in range(2)]
+    for seed, folder in enumerate(folders):
+        save_model_repo(new_model(tiny_encoder_dir, seed=seed, **SETTINGS), tokenizer, folder)
+    ensemble = ClinXEnsembleForTokenClassification.from_members(folders)
+    return save_model_repo(ensemble, tokenizer, folders[0].with_name("ensemble"))
+
+
+def test_each_window_carries_the_mean_marginals_of_its_core(teacher, tokenizer):
+    ensemble = ClinXEnsembleForTokenClassification.from_pretrained(teacher)
+    features, _ = label_windows(NOTES, tokenizer, ensemble.config)
+    add_teacher_marginals(features, NOTES, str(teacher), tokenizer, ensemble.config, 4)
+    assert len(features) > 3
+    batch = WindowCollator(tokenizer.pad_token_id, len(ensemble.members[0].crf.tags))(features)
+    sums = batch["teacher_tags"].sum(-1)
+    assert torch.allclose(sums, batch["core_mask"].float(), atol=1e-5)
+    assert torch.allclose(batch["teacher_pairs"].sum((1, 2)), batch["core_mask"].sum(1) - 1.0, atol=1e-3)
+    # Of a document that is one window, the pairs' sums over one side are the tags but for an end of the chain.
+    last = batch["teacher_tags"][-1][batch["core_mask"][-1]]
+    assert torch.allclose(batch["teacher_pairs"][-1].sum(1), last[:-1].sum(0), atol=2e-3)
+    assert torch.allclose(batch["teacher_pairs"][-1].sum(0), last[1:].sum(0), atol=2e-3)
+    with torch.inference_mode():
+        inputs = {name: batch[name][-1:] for name in ("input_ids", "attention_mask", "core_mask", "edge_mask")}
+        mean = sum(member(**inputs).logits.exp() for member in ensemble.members) / 2
+    assert torch.allclose(
+        ensemble.members[0].crf.tags.fold(batch["teacher_tags"][-1:])[batch["core_mask"][-1:]],
+        mean[batch["core_mask"][-1:]],
+        atol=1e-3,
+    )
+
+
+def test_a_student_like_its_teacher_has_no_gradient(tiny_encoder_dir, tokenizer, tmp_path):
+    model = new_model(tiny_encoder_dir, **SETTINGS)
+    save_model_repo(model, tokenizer, tmp_path / "one")
+    features, _ = label_windows(NOTES, tokenizer, model.config)
+    add_teacher_marginals(features, NOTES, str(tmp_path / "one"), tokenizer, model.config, 4)
+    short = [feature for feature in features if feature["edge_mask"].all()]  # others see their core's neighbours
+    batch = WindowCollator(tokenizer.pad_token_id, len(model.crf.tags))(short)
+    teacher = batch.pop("teacher_tags"), batch.pop("teacher_pairs")
+    emissions = model(**{k: v for k, v in batch.items() if k != "labels"}).emissions
+    loss = distillation_loss(model.crf, emissions, batch["core_mask"], batch["edge_mask"], *teacher)
+    (gradient,) = torch.autograd.grad(loss, emissions)
+    assert gradient.abs().max() < 1e-3
+
+
+def test_a_teacher_of_other_labels_is_refused(teacher, tiny_encoder_dir, tokenizer):
+    for settings, fault in (({"entity_types": ["X"]}, "entity_types"), ({"scheme": "BIO"}, "scheme BIOSE")):
+        config = new_model(tiny_encoder_dir, **{"entity_types": TYPES, **settings}).config
+        with pytest.raises(InputError, match=fault):
+            add_teacher_marginals([], NOTES, str(teacher), tokenizer, config, 4)
+    with pytest.raises(InputError, match="cannot load the ensemble /no/where"):
+        add_teacher_marginals([], NOTES, "/no/where", tokenizer, config, 4)

@@ -1,0 +1,107 @@
+"""`clinx finetune`, `predict` and `score` as a user runs them, on synthetic notes and a tiny encoder."""
+
+import json
+
+import pytest
+import torch
+
+from clinx import cli
+from clinx.corpora.documents import Document
+from clinx.corpora.formats.brat import write_brat
+from clinx.finetuning.run_folder import RunFolder
+from modeling_clinx import ClinXForTokenClassification
+
+
+def finetuned(recipe, folder, *overrides):
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(folder), *overrides]) == 0
+    return folder
+
+
+def test_a_run_leaves_a_model_repo_figures_and_curves(run):
+    files = {path.name for path in (run / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "modeling_clinx.py", "pipeline_clinx.py"} <= files
+    assert not any(path.suffix in (".bin", ".pt") for path in run.rglob("*"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["steps"] == 6 and metrics["validation"]["support"] > 0
+    assert [row["step"] for row in metrics["log"] if "eval_strict_f1" in row] == [2, 4, 6]
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_of_the_best_checkpoint_is_kept(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    best = max(row["eval_strict_f1"] for row in metrics["log"] if "eval_strict_f1" in row)
+    assert metrics["validation"]["f1"] == pytest.approx(best)
+
+
+def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, recipe, capsys):
+    before = (run / "metrics.json").stat().st_mtime_ns
+    finetuned(recipe, run)
+    assert (run / "metrics.json").stat().st_mtime_ns == before
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(run), "--seed", "4"]) == 2
+    assert "holds a run with seed 3, not 4" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, tmp_path, monkeypatch):
+    from clinx.finetuning.trainer import ClinXTrainer
+
+    whole = ClinXTrainer.training_step
+    steps = []
+
+    def interrupted(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(ClinXTrainer, "training_step", interrupted)
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "cut")]) == 130
+    monkeypatch.setattr(ClinXTrainer, "training_step", whole)
+    assert RunFolder(tmp_path / "cut").last_checkpoint().name == "checkpoint-4"
+    finetuned(recipe, tmp_path / "cut")
+    once, twice = (
+        ClinXForTokenClassification.from_pretrained(folder / "model").state_dict() for folder in (run, tmp_path / "cut")
+    )
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+    for step, state in ((2, "{}"), (4, '{"global_step": 4'), (10, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        for part in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            (tmp_path / f"checkpoint-{step}" / part).touch()
+        if state:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    assert RunFolder(tmp_path).last_checkpoint().name == "checkpoint-2"
+
+
+@pytest.mark.parametrize(
+    "overrides, expected",
+    [
+        (("--entity_types", "DATE"), "found the label"),
+        (("--label_smoothing_factor", "0.1"), "would bypass the CRF"),
+        (("--per_device_train_batch_size", "8"), "set batch_subwords"),
+        (("--train", "/nowhere"), "/nowhere"),
+        (("--encoder", "/no/encoder"), "cannot start from the encoder /no/encoder"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(recipe, tmp_path, capsys, overrides, expected):
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "run"), *overrides]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_fault_in_the_recipe_does_not_claim_the_run_folder(recipe, tmp_path):
+    folder = ["--output_dir", str(tmp_path / "run")]
+    assert cli.main(["finetune", str(recipe), *folder, "--train", "/nowhere"]) == 2
+    assert cli.main(["finetune", str(recipe), *folder, "--max_steps", "2"]) == 0
+
+
+def test_a_corpus_without_entities_is_refused(recipe, tmp_path, capsys):
+    write_brat(Document("a", "Sin hallazgos."), tmp_path / "empty")
+    arguments = ["--output_dir", str(tmp_path / "run"), "--train", str(tmp_path / "empty")]
+    assert cli.main(["finetune", str(recipe), *arguments]) == 2
+    assert "found no entities in 1 documents" in capsys.readouterr().err
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(recipe, tmp_path):
+    folder = finetuned(recipe, tmp_path / "run", "--learning_rate", "0", "--early_stopping_patience", "1")
+    assert json.loads((folder / "metrics.json").read_text())["steps"] == 4

@@ -1,0 +1,46 @@
+"""`clinx study` as a user runs it."""
+
+import json
+
+import pytest
+
+from clinx import cli
+from clinx.finetuning.ensemble import run_recipe
+from clinx.recipe import Recipe
+from clinx.study.ablation import ROWS, ablation
+
+
+def clinx(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(few, tmp_path):
+    folder = tmp_path / "ablation"
+    command = ("study", "ablation", few, "--splits", 2, "--max_steps", 2, "--output_dir", folder)
+
+    def interrupted(recipe):
+        if recipe.output_dir.endswith("random"):
+            run_recipe(recipe.changed(member=1))
+            raise KeyboardInterrupt
+        run_recipe(recipe)
+
+    with pytest.raises(KeyboardInterrupt):
+        ablation(Recipe.read(few, list(map(str, command[3:]))), interrupted)
+    assert len(json.loads((folder / "ablation.json").read_text())["rows"]) == 2
+    assert clinx(*command) == 0
+    table = (folder / "ablation.md").read_text()
+    assert all(title in table for _, title, _ in ROWS)
+    assert (folder / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    rows = json.loads((folder / "ablation.json").read_text())["rows"]
+    assert [len(row["members"]) for row in rows.values()] == [1, 2, 2, 2, 2, 2, 2]
+    assert "ensemble" not in rows["all"] and "against_random" not in rows["random"]
+    low, high = rows["no-crf"]["against_random"]["ensemble"]["interval"]
+    assert low <= rows["no-crf"]["ensemble"] - rows["random"]["ensemble"] <= high
+    settings = {row.name: Recipe.read(folder / row.name / "recipe.yaml").recorded() for row in ROWS}
+    assert settings["no-biose"]["scheme"] == "BIO" and settings["no-crf"]["head"] == "linear"
+    assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
+
+
+def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
+    assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
+    assert "needs documents that judge" in capsys.readouterr().err

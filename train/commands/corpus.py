@@ -1,0 +1,235 @@
+"""Annotated corpora: what is there, in another form, from their public homes."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from itertools import chain
+
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from ..console import console, show_any_text
+from ..corpora import FORMATS, read_corpus, read_splits
+from ..corpora.source import SPLITS
+from ..corpora.statistics import corpus_stats, differences_from_task
+from ..corpora.tasks import TASKS, Task
+from ..errors import InputError
+
+
+EXAMPLES = {
+    "stats": "clinx corpus stats notes/train --tokenizer llange/xlm-roberta-large-spanish-clinical",
+    "convert": "clinx corpus convert notes --out notes-dataset --to dataset",
+    "fetch": "clinx corpus fetch meddocan",
+    "tasks": "clinx corpus tasks",
+}
+HEADINGS = ("corpus", "documents", "sentences", "mentions", "labels", "not exact", "ceiling F1")
+TARGETS = ("dataset", "jsonl", "brat", "conll")
+
+
+def main(argv: list[str]) -> None:
+    """Runs `clinx corpus`; raises InputError for what the user has to mend."""
+    args = _parser().parse_args(argv)
+    show_any_text()
+    args.run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clinx corpus", description=__doc__, epilog=f"example: {EXAMPLES['stats']}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    reading = _reading_options()
+
+    def verb(name: str, help: str, run, parents=()) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help, parents=parents, epilog=f"example: {EXAMPLES[name]}")
+        sub.set_defaults(run=run)
+        return sub
+
+    stats = verb("stats", "count documents, mentions and what labels cannot represent", _stats, [reading])
+    stats.add_argument(
+        "path", nargs="*", metavar="PATH", help="folder, file or archive; or a dataset's name on the Hub"
+    )
+    stats.add_argument("--tokenizer", metavar="M", help="model or folder whose subwords are labelled: adds the ceiling")
+    stats.add_argument("--unit", choices=("subword", "word"), default="subword", help="what a label stands on")
+    form = stats.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON, one line for each path")
+    form.add_argument("--markdown", action="store_true", help="print a table in Markdown, one row for each path")
+
+    convert = verb("convert", "write a corpus in another form", _convert, [reading])
+    convert.add_argument("path", metavar="PATH", help="folder, file or archive; or a dataset's name on the Hub")
+    convert.add_argument("--out", required=True, metavar="DIR", help="a new folder for the converted corpus")
+    convert.add_argument(
+        "--to", choices=TARGETS, default="dataset", help="its form (default: dataset, which `load_dataset` loads)"
+    )
+    convert.add_argument("--push", metavar="ORG/NAME", help="also push it to the Hub, with a card: a private dataset")
+    convert.add_argument("--public", action="store_true", help="make the pushed dataset public")
+
+    fetch = verb("fetch", "download a task's corpus, or tell where to apply for it", _fetch)
+    fetch.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
+    fetch.add_argument("--mirror", metavar="URL", help="base URL of a mirror of Zenodo, as inside of a firewall")
+
+    verb("tasks", "list the ten tasks", _tasks)
+    return parser
+
+
+def _reading_options() -> argparse.ArgumentParser:
+    """Options of the verbs that read a corpus."""
+    reading = argparse.ArgumentParser(add_help=False)
+    reading.add_argument("--format", choices=sorted(FORMATS), help="format of the files (default: guessed from them)")
+    reading.add_argument("--task", choices=TASKS, help="one of the ten tasks: which files, and what is expected there")
+    reading.add_argument(
+        "--discontinuous",
+        choices=("hull", "drop"),
+        default="hull",
+        help="what becomes of mentions in several parts (default: hull, from the first part to the last)",
+    )
+    reading.add_argument(
+        "--outside",
+        choices=("refuse", "drop"),
+        help="what becomes of mentions outside of their text (default: stats drops and reports them, convert refuses)",
+    )
+    reading.add_argument(
+        "--token-column", type=int, default=0, metavar="N", help="column of the tokens in column files (default: 0)"
+    )
+    reading.add_argument(
+        "--label-column",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="column of the tags in column files (default: -1, the last)",
+    )
+    reading.add_argument("--unannotated", action="store_true", help="read the texts alone")
+    reading.add_argument("--verbose", action="store_true", help="list every mention that is not exact, by document")
+    return reading
+
+
+def _options(args) -> dict:
+    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
+    return chosen | {"annotated": not args.unannotated, "outside": args.outside or "refuse"}
+
+
+def _stats(args) -> None:
+    tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
+    task = TASKS[args.task] if args.task else None
+    paths = args.path or ([str(task.home)] if task else [])
+    if not paths:
+        raise InputError("found no PATH; name a corpus, or a task whose corpus was fetched.")
+    if task and not args.path and not task.home.is_dir():
+        raise InputError(f"{task.home}: there is no such folder; run `clinx corpus fetch {task.name}`, or name a PATH.")
+    if args.markdown:
+        print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
+    for path in paths:
+        options = {**_options(args), "outside": args.outside or "drop"}
+        if task:
+            splits = read_splits(path, args.format, task, **options)
+        else:
+            splits = {"all": read_corpus(path, args.format, **options)}
+        columns, problems = {}, []
+        for name, part in splits.items():
+            documents = list(tqdm(part, "Reading", unit=" notes", leave=False, disable=None))
+            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
+            problems += part_problems
+        _print_stats(args, path, task, columns)
+        for problem in problems if args.verbose else ():
+            print(f"{problem.kind}: {problem.detail}", file=sys.stderr if args.json or args.markdown else sys.stdout)
+
+
+def _tokenizer(name: str):
+    from transformers import AutoTokenizer  # not above: without a tokenizer nothing of it is needed
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot load the tokenizer {name}: {error}") from None
+
+
+def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -> None:
+    differences = differences_from_task(task, columns) if task else []
+    if args.json:
+        print(json.dumps({**columns, "findings": differences} if task else columns["all"]))
+    elif args.markdown:
+        for name, stats in columns.items():
+            print(_markdown_row(f"{path} ({name})" if task else path, stats))
+    else:
+        console().print(_table(f"{path}: {task.title}" if task else path, columns, task))
+        for difference in differences:
+            console().print(Text(difference))
+
+
+def _table(title: str, columns: dict[str, dict], task: Task | None) -> Table:
+    table = Table(title=Text(title), title_justify="left", show_header=len(columns) > 1 or task is not None)
+    for name in ("", *columns):
+        table.add_column(name, justify="right" if name else "left")
+
+    def row(name: str, cells: list) -> None:
+        table.add_row(
+            Text(name), *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells)
+        )
+
+    for name in ("documents", "characters", "sentences", "subwords", "entities"):
+        if any(name in stats for stats in columns.values()):
+            row(name, [stats.get(name) for stats in columns.values()])
+        if name == "sentences" and task:
+            row("  in the paper", [task.sentences.get(column) for column in columns])
+    for part in ("labels", "problems"):
+        table.add_section()
+        for name in dict.fromkeys(chain.from_iterable(stats[part] for stats in columns.values())):
+            row(name, [stats[part].get(name) for stats in columns.values()])
+    if any("ceiling" in stats for stats in columns.values()):
+        row(
+            "ceiling (strict F1)", [f"{100 * s['ceiling']:.2f} %" if "ceiling" in s else None for s in columns.values()]
+        )
+    return table
+
+
+def _markdown_row(name: str, stats: dict) -> str:
+    problems = ", ".join(f"{count:,} {kind}" for kind, count in stats["problems"].items()) or "–"
+    ceiling = f"{100 * stats['ceiling']:.2f}" if "ceiling" in stats else "–"
+    counts = [f"{count:,}" for count in (stats["documents"], stats["sentences"], stats["entities"])]
+    return f"| {' | '.join([name, *counts, str(len(stats['labels'])), problems, ceiling])} |"
+
+
+def _convert(args) -> None:
+    import datasets  # not above: it takes a second, which `stats` does not need
+
+    from ..corpora.conversion import convert
+
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    if args.push and args.to != "dataset":
+        raise InputError(f"found --push with --to {args.to}, expected --to dataset, the form that the Hub reads.")
+    task = TASKS[args.task] if args.task else None
+    counts, problems = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
+    for kind, count in Counter(problem.kind for problem in problems).items():
+        print(f"{count} not exact: {kind}")
+    if args.verbose:
+        for problem in problems:
+            print(f"{problem.kind}: {problem.detail}")
+    print(f"{args.out}: {', '.join(f'{count} documents in {name}' for name, count in counts.items())}")
+    if args.push:
+        _push(args)
+
+
+def _push(args) -> None:
+    from hub_cards.push import Target
+
+    from ..push import push  # and with it what reads models
+
+    try:
+        print(push(args.out, Target(args.push, "dataset", not args.public)))
+    except InputError as error:
+        raise InputError(f"{error}\n{args.out} is whole: `clinx push {args.out} {args.push}` goes on") from None
+
+
+def _fetch(args) -> None:
+    from ..corpora.download import download
+
+    download(TASKS[args.task], args.mirror)
+
+
+def _tasks(args) -> None:
+    table = Table("task", "language", "format", "labels", "train / validation / test sentences", "licence")
+    for task in TASKS.values():
+        sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)
+        table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.licence)
+    console().print(table)

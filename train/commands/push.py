@@ -1,0 +1,1 @@
+from ..push import main  # noqa: F401

@@ -1,0 +1,23 @@
+"""What commands print: tables that no pipe cuts, and text that any terminal can show."""
+
+import sys
+
+from rich.console import Console
+
+
+PIPE_WIDTH = 10_000  # columns: a pipe has no width, so nothing is cut or wrapped there
+
+
+def console(stderr: bool = False) -> Console:
+    """A console on standard output, or on standard error."""
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def show_any_text() -> None:
+    """Lets the standard streams show lone surrogates, which a label or an id may hold and UTF-8 does not."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

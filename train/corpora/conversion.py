@@ -1,0 +1,115 @@
+"""An annotated corpus in another form: a dataset as the Hub has it, JSON Lines, BRAT or columns."""
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from datasets import ClassLabel, Features, List, Value
+from tqdm import tqdm
+
+from hub_cards.dataset import save_dataset_card
+
+from ..errors import InputError
+from .documents import Document, Problem, without_surrogates
+from .formats.brat import write_brat
+from .formats.conll import write_conll
+from .formats.dataset import FEATURES, to_dataset
+from .formats.jsonl import write_jsonl
+from .registry import read_splits
+from .sentences import cut, sentence_boundaries
+from .synthetic import synthetic_notes
+from .tasks import Task
+
+
+TARGETS = ("dataset", "jsonl", "brat", "conll")
+
+
+def convert(
+    path: str,
+    out: str,
+    to: str = "dataset",
+    format: str | None = None,
+    task: Task | None = None,
+    repo_id: str | None = None,
+    **options,
+) -> tuple[dict[str, int], list[Problem]]:
+    """Writes the corpus to the new folder `out`, whole or not at all.
+
+    `dataset`: Parquet files and a card, which `load_dataset(out)` loads as a `DatasetDict` of `id`, `text` and
+    `entities` with `start`, `end` and `label`, a `ClassLabel`. `jsonl` and `conll`: a file a split; `brat`: a folder a
+    split.
+
+    Args:
+        repo_id: where the dataset is going to be pushed, for its card.
+        options: how it is read, see `Reading`.
+
+    Returns:
+        Documents by split, and what could not be read exactly or cannot be held in that form.
+
+    Raises InputError as the readers do, and for a folder that is there already.
+    """
+    folder = Path(out).absolute()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
+    splits = {
+        name: list(tqdm(part, f"Reading {name}", unit=" notes", leave=False, disable=None))
+        for name, part in read_splits(path, format, task, **options).items()
+    }
+    problems = [problem for documents in splits.values() for document in documents for problem in document.problems]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name[:100]}.", dir=folder.parent) as partial:
+            new = Path(partial, "new")
+            new.mkdir()
+            if to == "dataset":
+                _write_dataset(splits, new, (repo_id or Path(path).name).rpartition("/")[2], task, repo_id, problems)
+            for name, documents in splits.items():
+                if to == "jsonl":
+                    write_jsonl(documents, new / f"{name}.jsonl")
+                elif to == "conll":
+                    problems += write_conll(documents, new / f"{name}.conll")
+                elif to == "brat":
+                    for document in documents:
+                        write_brat(document, new / name)
+            if folder.exists():
+                folder.rmdir()
+            new.rename(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}).") from None
+    return {name: len(documents) for name, documents in splits.items()}, problems
+
+
+def _write_dataset(
+    splits: dict[str, list[Document]],
+    folder: Path,
+    name: str,
+    task: Task | None,
+    repo_id: str | None,
+    problems: list[Problem],
+) -> None:
+    documents = [document for part in splits.values() for document in part]
+    labels = Counter(without_surrogates(entity.label) for document in documents for entity in document.entities)
+    entity = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=sorted(labels))}
+    features = Features({**FEATURES, "entities": List(entity)}) if labels else FEATURES
+    (folder / "data").mkdir()
+    for split, part in splits.items():
+        to_dataset(part, features).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    (note,) = synthetic_notes(1)
+    about = {key: getattr(task, key) for key in ("language", "licence", "homepage", "citation")} if task else {}
+    save_dataset_card(
+        folder,
+        name=task.title if task else name,
+        labels=dict(labels.most_common()),
+        splits={
+            split: {
+                "documents": len(part),
+                "characters": sum(len(document.text) for document in part),
+                "entities": sum(len(document.entities) for document in part),
+            }
+            for split, part in splits.items()
+        },
+        problems=dict(Counter(problem.kind for problem in problems)),
+        example=to_dataset([cut(note, 0, sentence_boundaries(note)[4])])[0],
+        repo_id=repo_id,
+        **about,
+    )

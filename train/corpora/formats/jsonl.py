@@ -1,0 +1,64 @@
+"""JSON Lines: one document a line, `{"id", "text", "entities": [{"start", "end", "label"}]}`, plain or gzipped."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from ...errors import InputError
+from ...writing import atomic_file
+from ..documents import Document, Reading
+from ..rows import Row, documents_from_rows
+from ..source import CorpusFile, decode_utf8
+
+
+def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Document]:
+    """The documents of .jsonl and .jsonl.gz files, read line by line; one without an id is called `line-N`, and where
+    there are several files, ids begin with a file's path.
+
+    Raises InputError, naming file and line, for what is no JSON, no UTF-8 or no document, and for a mention outside of
+    its text.
+    """
+    for file in files:
+        for document in documents_from_rows(_rows(file), reading):
+            document.id = f"{file.stem}/{document.id}" if len(files) > 1 else document.id
+            yield document
+
+
+def _rows(file: CorpusFile) -> Iterator[Row]:
+    for number, line in enumerate(file.lines(), 1):
+        where = f"{file.where}:{number}"
+        text = decode_utf8(line, where)
+        if number == 1:
+            text = text.removeprefix("\ufeff")
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: this line is not JSON ({error}), expected one object a line.") from None
+        yield Row(where, f"line-{number}", row)
+
+
+def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:
+    """Write the documents to `path` (gzipped if it ends in .gz), all of them or, on an error, none.
+
+    Everything but `problems` comes back exactly from `read_jsonl`, scores and lone surrogates included.
+    """
+    path = Path(path)
+    with atomic_file(path) as raw:
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw) as file:
+            for document in documents:
+                file.write(json_line(document))
+
+
+def json_line(document: Document) -> bytes:
+    """The document as one line of JSON, with scores and agreement where it has them."""
+    entities = [
+        {"start": entity.start, "end": entity.end, "label": entity.label}
+        | {name: value for name in ("score", "agreement") if (value := getattr(entity, name)) is not None}
+        for entity in document.entities
+    ]
+    row = {"id": document.id, "text": document.text, "entities": entities}
+    return json.dumps(row).encode("ascii") + b"\n"

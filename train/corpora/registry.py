@@ -1,0 +1,181 @@
+"""The registry of corpus formats: one reader a format, all yielding Documents."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import InputError
+from .documents import Document, Reading
+from .formats.brat import read_brat
+from .formats.concepts import read_concepts
+from .formats.conll import read_conll
+from .formats.inline_xml import read_inline_xml
+from .formats.jsonl import read_jsonl
+from .formats.standoff_xml import read_standoff_xml
+from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
+from .tasks import Task
+
+
+class Format(NamedTuple):
+    """How a corpus of one format is read."""
+
+    read: Callable[..., Iterator[Document]]
+    suffixes: tuple[str, ...] = ()  # of the files that it reads
+    companions: tuple[str, ...] = ()  # suffixes of what lies beside such a file
+    is_collection: bool = False  # whether a file holds many documents
+
+
+def _read_dataset(path: str, reading: Reading) -> Iterator[Document]:
+    from .formats.dataset import read_dataset  # not above: `datasets` takes a second to import
+
+    return read_dataset(path, reading)
+
+
+FORMATS = {
+    "brat": Format(read_brat, (".txt",), (".ann",)),
+    "conll": Format(read_conll, (".conll", ".tsv", ".bio", ".iob", ".iob2"), (), True),
+    "dataset": Format(_read_dataset),
+    "i2b2-2006": Format(read_inline_xml, (".xml",), (), True),
+    "i2b2-2010": Format(partial(read_concepts, key="c"), (".txt",), (".con",)),
+    "i2b2-2012-c": Format(partial(read_standoff_xml, tag="EVENT"), (".xml",)),
+    "i2b2-2012-c-extent": Format(partial(read_concepts, key="EVENT"), (".txt", ".xml"), (".xml.extent", ".extent")),
+    "i2b2-2012-t": Format(partial(read_standoff_xml, tag="TIMEX3"), (".xml",)),
+    "i2b2-2012-t-extent": Format(partial(read_concepts, key="TIMEX3"), (".txt", ".xml"), (".xml.extent", ".extent")),
+    "i2b2-2014": Format(read_standoff_xml, (".xml",)),
+    "jsonl": Format(read_jsonl, (".jsonl",), (), True),
+}
+FORMAT_OF_SUFFIX = {  # the first that occurs among the files decides
+    ".ann": "brat",
+    ".con": "i2b2-2010",
+    ".jsonl": "jsonl",
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".tsv": "conll",
+    ".xml": None,  # its root element decides
+    ".parquet": "dataset",
+    ".arrow": "dataset",
+    ".txt": "brat",
+}
+
+
+def read_corpus(path: str | Path, format: str | None = None, **options) -> Iterator[Document]:
+    """The documents at `path`, read one by one; the format is guessed when None.
+
+    Args:
+        path: a folder, a file, an archive, a path inside of an archive; for the format "dataset" also the name of a
+            dataset on the Hub (see `read_dataset`).
+        options: the attributes of `Reading`.
+
+    Raises InputError for an unknown format, and, once reading begins, for an empty corpus and whatever cannot be read.
+    """
+    format, reading = known_format(path, format), Reading(**options)
+    if format == "dataset":
+        return _checked(_read_dataset(str(path), reading), path)
+    return _checked(FORMATS[format].read(_files(path, format), reading), path)
+
+
+def read_splits(
+    path: str | Path, format: str | None = None, task: Task | None = None, **options
+) -> dict[str, Iterator[Document]]:
+    """The documents at `path` by split, "train", "validation" and "test", as far as they are there.
+
+    A split is known by the name of a folder or archive, or of a file that holds many notes; without any there is the
+    one that `path` is called, or "train". Ids are paths inside of the split. A task says which files are its own.
+
+    Raises InputError as `read_corpus` does, and for a path without files.
+    """
+    format, reading = known_format(path, format or (task and task.format)), Reading(**options)
+    if format == "dataset":
+        return _dataset_splits(str(path), reading)
+    named, splits, others = SPLITS | (task.splits if task else {}), {}, []
+    is_collection = FORMATS[format].is_collection
+    for file in _files(path, format):
+        place = file.stem if is_collection else file.name.rpartition("/")[0]
+        if not task or not re.search(task.exclude, place, re.IGNORECASE):
+            split, part = split_of(place, named)
+            (splits.setdefault(split, []) if split else others).append((file, part + 1))
+    if others and not splits:
+        name = SUFFIXES.sub("", Path(path).name.lower())
+        split = next((split for split, words in named.items() if re.fullmatch(f"({words})[0-9]*", name)), "train")
+        if is_collection and len(others) > 1:
+            print(f"note: no file is called after a split: all are taken for {split}", file=sys.stderr)
+        splits[split] = [(file, 0) for file, _ in others]
+    elif others:
+        print(f"note: {len(others)} files of no split are passed over, as {others[0][0].where}", file=sys.stderr)
+    if not splits:
+        raise InputError(f"{path}: found no files of the format {format}; check the path and the format.")
+    return {
+        name: _checked(FORMATS[format].read(_inside(splits[name], format), reading), f"{path}, split {name}")
+        for name in named
+        if name in splits
+    }
+
+
+def _dataset_splits(path: str, reading: Reading) -> dict[str, Iterator[Document]]:
+    from .formats.dataset import load_splits, read_rows
+
+    parts = load_splits(path)
+    names = {name: split_of(name)[0] or name for name in parts}
+    names = names if len(set(names.values())) == len(names) else {name: name for name in parts}
+    where = f"{path}, split {{}}".format
+    return {names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()}
+
+
+def _files(path: str | Path, format: str) -> list[CorpusFile]:
+    return corpus_files(path, FORMATS[format].suffixes, FORMATS[format].companions)
+
+
+def _inside(files: list[tuple[CorpusFile, int]], format: str) -> list[CorpusFile]:
+    """The files, without the folders that hold all texts, up to the one that speaks for the split."""
+    texts = [
+        file.name.split("/")[:-1][:parts]
+        for file, parts in files
+        if file.name.lower().endswith(FORMATS[format].suffixes)
+    ]
+    folder = "".join(f"{part}/" for part in os.path.commonprefix(texts))
+    return [replace(file, name=file.name.removeprefix(folder)) for file, _ in files]
+
+
+def known_format(path: str | Path, format: str | None) -> str:
+    """The format, guessed when None; InputError where there is none such."""
+    format = format or guess_format(path)
+    if format not in FORMATS:
+        raise InputError(f"{path}: found the format {format!r}, expected one of: {', '.join(FORMATS)}.")
+    return format
+
+
+def guess_format(path: str | Path) -> str:
+    """The format that the names of the files, or the root of an XML file, speak for; InputError when none does."""
+    files = corpus_files(path, tuple(FORMAT_OF_SUFFIX))
+    for suffix, format in FORMAT_OF_SUFFIX.items():
+        with_suffix = [file for file in files if file.name.lower().endswith(suffix)]
+        if with_suffix and (format := format or _guess_xml(with_suffix[0])):
+            return format
+    raise InputError(f"{path}: no file here tells its format by its name; name it, one of: {', '.join(FORMATS)}.")
+
+
+def _guess_xml(file: CorpusFile) -> str | None:
+    head = b"".join(islice(file.lines(), 5)).replace(b"\0", b"")  # of UTF-16
+    if b"<RECORD" in head:
+        return "i2b2-2006"
+    return None if b"<ClinicalNarrativeTemporalAnnotation" in head else "i2b2-2014"  # 2012 has two tasks in a file
+
+
+def _checked(documents: Iterable[Document], path: str | Path) -> Iterator[Document]:
+    """The documents, of which there is at least one, and none has another's id."""
+    ids = set()
+    for document in documents:
+        if document.id in ids:
+            raise InputError(f"{path}: found the document {document.id!r} again; give each its own name or id.")
+        ids.add(document.id)
+        yield document
+    if not ids:
+        raise InputError(f"{path}: found no documents, expected one or more; check the path and the format.")

@@ -1,0 +1,50 @@
+"""Documents from rows `{"id", "text", "entities": [{"start", "end", "label"}]}`, of JSON Lines and of datasets."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ..errors import InputError, brief
+from .documents import Document, DocumentBuilder, Reading
+
+
+class Row(NamedTuple):
+    """A row that was read."""
+
+    where: str  # file and line, or dataset and number, for messages
+    default_id: str  # the document's id where the row has none
+    content: Mapping
+
+
+def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Document]:
+    """Checked documents, one a row.
+
+    Raises InputError, naming the place, for a row of another form, and for a mention outside of its text.
+    """
+    for where, default_id, row in rows:
+        if not isinstance(row, Mapping):
+            raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
+        id = default_id if row.get("id") is None else row["id"]
+        text = row.get("text")
+        if not isinstance(id, str):
+            raise InputError(f"{where}: found the id {brief(id)}, expected a string; put it in quotes.")
+        if not isinstance(text, str):
+            raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
+        document = DocumentBuilder(id, text, reading)
+        for entity in _entities(row, id, where) if reading.annotated else ():
+            span, label = (entity.get("start"), entity.get("end")), entity.get("label")
+            document.add([span], label, where, score=entity.get("score"), agreement=entity.get("agreement"))
+        yield document.build()
+
+
+def _entities(row: Mapping, id: str, where: str) -> Iterator[Mapping]:
+    entities = row.get("entities")
+    if not isinstance(entities, list):
+        raise InputError(
+            f'{where}: found {brief(entities)} as the "entities" of document {id!r}, expected a list of '
+            '{"start", "end", "label"}; give an empty list where there are none, or read the texts alone '
+            "(annotated=False, --unannotated)."
+        )
+    for entity in entities:
+        if not isinstance(entity, Mapping):
+            raise InputError(f'{where}: found {brief(entity)} in "entities", expected {{"start", "end", "label"}}.')
+        yield entity

@@ -1,0 +1,1 @@
+"""A recipe in, a model repo out: splits, labelled windows, batches, training, ensembles."""

@@ -1,0 +1,83 @@
+"""Batches: windows padded to tensors, and batches counted in labelled subwords."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import BatchSampler, Sampler
+
+from modeling_clinx.labels_clinx import UNKNOWN
+
+from ..errors import InputError
+
+
+class WindowCollator:
+    """Pads windows to the longest of their batch: tensors (B, T), `edge_mask` (B, 2).
+
+    Those that an ensemble has read also give `teacher_tags` (B, T, K) and `teacher_pairs` (B, K, K).
+    """
+
+    def __init__(self, pad_token_id: int, n_tags: int = 0):
+        self.n_tags = n_tags
+        self.fill = {"input_ids": pad_token_id, "core_mask": False, "labels": UNKNOWN, "attention_mask": 0}
+
+    def __call__(self, features: list[dict]) -> dict[str, torch.Tensor]:
+        width = max(len(feature["input_ids"]) for feature in features)
+        batch = {"edge_mask": torch.from_numpy(np.stack([feature["edge_mask"] for feature in features]))}
+        features = [{**feature, "attention_mask": np.ones(len(feature["input_ids"]), int)} for feature in features]
+        for name, fill in self.fill.items():
+            rows = [np.pad(f[name], (0, width - len(f[name])), constant_values=fill) for f in features]
+            batch[name] = torch.from_numpy(np.stack(rows))
+        for name, rows in (("teacher_tags", width), ("teacher_pairs", self.n_tags)):
+            if name in features[0]:
+                batch[name] = torch.zeros(len(features), rows, self.n_tags)
+                for dense, feature in zip(batch[name].numpy(), features, strict=True):
+                    indices, values = feature[name]
+                    dense[indices] = values
+        return batch
+
+
+class _Shuffle(Sampler):
+    """A new permutation of `n` items every epoch, the same for the same seed."""
+
+    def __init__(self, n: int, seed: int):
+        self.n, self.seed, self.epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.n).tolist())
+
+
+class SubwordBatchSampler(BatchSampler):
+    """Batches of about equally many labelled subwords, shuffled anew each epoch; as many batches in every epoch.
+
+    Args:
+        sizes: labelled subwords of each window.
+        batch_subwords: labelled subwords that a batch aims at; a window is never divided.
+        multiple_of: the number of batches is a multiple of this, so that every process gets as many.
+    """
+
+    def __init__(self, sizes: Sequence[int], batch_subwords: int, seed: int, multiple_of: int = 1):
+        self.sizes, self.sampler = np.array(sizes), _Shuffle(len(sizes), seed)
+        self.batch_size, self.drop_last = None, False
+        wanted = max(1, round(self.sizes.sum() / batch_subwords / multiple_of)) * multiple_of
+        self.n_batches = min(wanted, len(sizes) // multiple_of * multiple_of)
+        if not self.n_batches:
+            raise InputError(f"{len(sizes)} training windows are too few for {multiple_of} processes")
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self):
+        order = np.array(list(self.sampler))
+        filled = np.cumsum(self.sizes[order])
+        ideal = np.searchsorted(filled, filled[-1] * np.arange(1, self.n_batches) / self.n_batches, side="right")
+        steps = np.arange(1, self.n_batches)  # every batch gets a window, also where one is larger than a batch
+        cuts = np.maximum.accumulate(np.maximum(ideal, 1) - steps) + steps
+        cuts = np.minimum(cuts, len(order) - self.n_batches + steps)
+        yield from (batch.tolist() for batch in np.split(order, cuts))

@@ -1,0 +1,128 @@
+"""The documents of a run: read, limited and divided as its recipe says."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
+
+from ..corpora import read_corpus
+from ..corpora.documents import Document
+from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
+from ..errors import InputError
+from ..recipe import Recipe
+from .splits import Splits, hold_out, make_splits, pick
+
+
+FEWEST_DOCUMENTS = 5  # with fewer there is nothing to divide: blocks of sentences stand for them
+SHORTEST_JUDGED = 40  # characters: a shorter note may be part of another one by chance
+
+
+class AnnotatedData(NamedTuple):
+    """The annotated documents of a recipe."""
+
+    splits: Splits
+    documents: list[Document]  # which the splits divide
+    test: list[Document]  # on which models are judged, and which are used for nothing else
+
+
+class MemberData(NamedTuple):
+    """The documents of one model."""
+
+    train: list[Document]
+    validation: list[Document]  # on which it is selected
+    test: list[Document]
+    entity_types: list[str]
+    seed_offset: int  # to be added to the recipe's seed
+
+
+def read_annotated(recipe: Recipe) -> AnnotatedData:
+    """Reads and divides the recipe's documents.
+
+    Without `split_kind` and `splits` there is one member, with the given train and validation documents.
+
+    Raises InputError for documents that cannot be read or divided, or that both judge and are learned from.
+    """
+    for name in ("max_train_documents", "max_validation_documents", "max_unlabelled_documents"):
+        if (number := getattr(recipe, name)) is not None and number < 1:
+            raise InputError(f"{name} is {number}, expected at least 1")
+    train, validation, test = (
+        list(read_corpus(path, recipe.format)) if path else []
+        for path in (recipe.train, recipe.validation, recipe.test)
+    )
+    if {document.id for document in train} & {document.id for document in validation}:
+        validation = [replace(document, id=f"validation/{document.id}") for document in validation]
+    kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
+    if (kind == "random" or recipe.test_fraction) and len(train) + len(validation) < FEWEST_DOCUMENTS:
+        train, validation = sentence_blocks(train), sentence_blocks(validation)
+        blocks = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
+        print(f"note: there are too few documents to divide: {blocks} stand for them", file=sys.stderr)
+    if recipe.test_fraction:
+        if test:
+            raise InputError("test and test_fraction both name what judges: leave one of them out")
+        rest, test = hold_out([*train, *validation], recipe.test_fraction, recipe.split_seed)
+        kept = {document.id for document in rest}
+        train, validation = ([d for d in documents if d.id in kept] for documents in (train, validation))
+    train, validation = _limited(train, validation, recipe, kind)
+    pool = [*train, *validation]
+    _refuse_shared_texts(pool, test)
+    if recipe.split_file:
+        return AnnotatedData(Splits.read(recipe.split_file), pool, test)
+    if kind == "standard" and not validation:
+        raise InputError(f"no validation documents: name them, or leave some of {recipe.train} to max_train_documents")
+    n_members = 1 if kind == "all" or recipe.splits is None else recipe.splits
+    return AnnotatedData(make_splits(kind, train, validation, n_members, recipe.split_seed), pool, test)
+
+
+def _limited(train, validation, recipe: Recipe, kind: str) -> tuple[list[Document], list[Document]]:
+    """No more documents and sentences than the recipe says."""
+    if not recipe.validation and recipe.max_train_documents and kind == "standard":
+        validation = train[recipe.max_train_documents :]
+    train, validation = train[: recipe.max_train_documents], validation[: recipe.max_validation_documents]
+    if recipe.max_train_sentences is None:
+        return train, validation
+    if kind == "standard":
+        return first_sentences(train, recipe.max_train_sentences), validation
+    return first_sentences([*train, *validation], recipe.max_train_sentences), []  # what is pooled, is few as a whole
+
+
+def _refuse_shared_texts(pool: Sequence[Document], test: Sequence[Document]) -> None:
+    judged = {document.text.strip() for document in test}
+    if shared := [document.id for document in pool if document.text.strip() in judged]:
+        raise InputError(f"{len(shared)} notes both judge and are learned from or selected on, as {shared[0]}")
+
+
+def member_data(recipe: Recipe, annotated: AnnotatedData) -> MemberData:
+    """The documents of the recipe's member, or of its only model.
+
+    Raises InputError for a member that is not there, and documents without mentions.
+    """
+    splits, documents, test = annotated
+    number = recipe.member or 1
+    if not 1 <= number <= len(splits.members):
+        raise InputError(f"member is {number}, expected 1 to {len(splits.members)}")
+    member = splits.members[number - 1]
+    train, validation = pick(documents, member.train), pick(documents, member.validation)
+    pool = documents if len(splits.members) > 1 else train
+    entity_types = recipe.entity_types or entity_types_of(pool, recipe.train)
+    return MemberData(train, validation, test, entity_types, member.seed_offset)
+
+
+def entity_types_of(documents: Sequence[Document], path: str) -> list[str]:
+    """The labels that occur, sorted; InputError when there are none."""
+    if types := sorted({entity.label for document in documents for entity in document.entities}):
+        return types
+    raise InputError(f"{path}: found no entities in {len(documents)} documents, so there is nothing to learn")
+
+
+def unlabelled_notes(recipe: Recipe, data: MemberData) -> list[Document]:
+    """The recipe's notes without annotations, but those that are known, that judge, or that hold one that judges."""
+    known = {document.text.strip() for document in [*data.train, *data.validation, *data.test]}
+    judging = [document for document in [*data.validation, *data.test] if len(document.text) > SHORTEST_JUDGED]
+    judged = {document.text.strip() for document in judging}
+    others = (
+        note
+        for note in read_corpus(recipe.unlabelled, annotated=False)
+        if note.text.strip() not in known and not any(text in note.text for text in judged)
+    )
+    return list(islice(others, recipe.max_unlabelled_documents))

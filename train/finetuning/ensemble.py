@@ -1,0 +1,207 @@
+"""Training on splits: the members of an ensemble one after another or side by side, and the ensemble of them."""
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from rich.table import Table
+from transformers import AutoTokenizer, TrainingArguments
+
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
+
+from ..console import console
+from ..corpora.documents import Document
+from ..errors import InputError
+from ..recipe import Recipe
+from ..scoring.evaluation import evaluate_documents
+from ..scoring.scores import median_member
+from .data import read_annotated
+from .finetune import finetune
+from .run_folder import RunFolder
+from .trainer import resolved, training_arguments
+
+
+Failures = dict[int, str]  # the reason, by the number of the member
+
+
+def run_recipe(recipe: Recipe) -> Path:
+    """Trains what a recipe says, one model or an ensemble, and returns the run's folder; raises as they do."""
+    if recipe.is_ensemble:
+        return finetune_ensemble(recipe)
+    if recipe.member is not None or recipe.soup:
+        raise InputError("member and soup are about an ensemble: set splits too")
+    return finetune(recipe)
+
+
+def student_of(recipe: Recipe) -> Recipe:
+    """The recipe of one student, also where it was written for an ensemble's members."""
+    kind = "all" if recipe.split_kind == "all" or not recipe.validation else None
+    return recipe.changed(splits=None, split_kind=kind, split_file=None)
+
+
+def finetune_ensemble(recipe: Recipe, train_member: Callable[[Recipe], object] = finetune) -> Path:
+    """Trains the members of an ensemble, each in a folder `member-N`, and returns the run's folder.
+
+    The folder also gets `splits.json`, `model/` (the ensemble as one model repo), `metrics.json`, and with `soup` a
+    model `soup/` of the members' mean weights. A member that fails leaves the others as they are; the same command
+    goes on with what is missing. With `member` in the recipe only that one is trained, and nothing else is made.
+
+    Args:
+        train_member: what trains a member from its recipe.
+
+    Raises InputError for data or settings that cannot be used, or members that failed.
+    """
+    if recipe.split_kind == "all":
+        raise InputError("split_kind all trains one model on everything: leave splits out")
+    splits, _, test = read_annotated(recipe)
+    args = training_arguments(recipe)
+    recipe = resolved(recipe, args)
+    numbers = range(1, len(splits.members) + 1)
+    if recipe.member is not None:
+        if recipe.member not in numbers:
+            raise InputError(f"member is {recipe.member}, expected 1 to {len(numbers)}")
+        _train_members([recipe], args, train_member)
+        return recipe.folder
+    run = RunFolder(recipe.folder)
+    with args.main_process_first(local=False, desc="claim the run's folder"):
+        is_done = run.claim(recipe)
+    if args.process_index == 0:
+        splits.write(run.path / "splits.json")
+    metrics = run.read_metrics() if is_done else {}
+    if metrics.get("vote") == recipe.vote and ("soup" in metrics or not recipe.soup):
+        print(f"{run.path} is a finished run of this recipe: its ensemble is in {run.model}")
+        show(metrics)
+        return run.path
+    _train_members([recipe.changed(member=number) for number in numbers], args, train_member)
+    if args.process_index == 0:
+        combine(recipe, len(numbers), test)
+    return run.path
+
+
+def _train_members(recipes: Sequence[Recipe], args: TrainingArguments, train_member) -> None:
+    """Trains each; raises InputError with the reasons where some failed, once the others are complete."""
+    gpus = _gpus()
+    at_once = min(recipes[0].members_at_once or len(gpus), len(recipes))
+    if at_once > 1 and args.world_size == 1:
+        failed = _side_by_side(recipes, at_once, gpus)
+    else:
+        failed = _one_by_one(recipes, args.world_size, train_member)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(recipes)} members failed, the others are complete:\n  "
+            + "\n  ".join(f"member {number}: {error}" for number, error in sorted(failed.items()))
+            + "\nmend the cause and give the same command again: it goes on with what is missing"
+        )
+
+
+def _one_by_one(recipes: Sequence[Recipe], world_size: int, train_member) -> Failures:
+    failed = {}
+    for recipe in recipes:
+        print(f"member {recipe.member} of {recipes[-1].member}", flush=True)
+        try:
+            train_member(recipe)
+        except Exception as error:
+            if world_size > 1 or (isinstance(error, InputError) and recipe is recipes[0]):
+                raise  # other processes wait for this one; or it is a fault of the input, which all members share
+            traceback.print_exc()
+            failed[recipe.member] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return failed
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [named[i] if i < len(named) and named[i] else str(i) for i in range(torch.cuda.device_count())]
+
+
+def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> Failures:
+    """Trains several members at a time, each in a process and, where there are GPUs, on one of its own."""
+    free, threads = list(range(at_once)), str(max(1, (os.cpu_count() or 1) // at_once))
+    failed = {}
+
+    def train(recipe: Recipe) -> None:
+        RunFolder(recipe.folder).claim(recipe)
+        slot = free.pop()
+        # -P: the user's own datasets/ or evaluate.py in the working directory is not to be imported.
+        command = [sys.executable, "-P", "-m", "clinx", "finetune", str(recipe.folder / "recipe.yaml")]
+        environment = {"OMP_NUM_THREADS": threads, **os.environ}
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        with open(recipe.folder.with_suffix(".log"), "w") as log:
+            done = subprocess.run(command, env=environment, stdout=log, stderr=log)
+        free.append(slot)
+        if done.returncode:
+            failed[recipe.member] = f"exit status {done.returncode}, see {log.name}"
+        print(f"member {recipe.member} {'failed' if done.returncode else 'is done'}: {log.name}", flush=True)
+
+    print(f"{at_once} members at a time; their output goes to {recipes[0].output_dir}/member-N.log", flush=True)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(train, recipes))
+    return failed
+
+
+def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
+    """Writes the ensemble of a run's members, with `soup` their mean, and the figures of all; returns the figures."""
+    run = RunFolder(recipe.folder)
+    members = [RunFolder(recipe.changed(member=number).folder) for number in range(1, n_members + 1)]
+    tokenizer = AutoTokenizer.from_pretrained(members[0].model)
+    ensemble = ClinXEnsembleForTokenClassification.from_members([member.model for member in members], vote=recipe.vote)
+    save_model_repo(ensemble, tokenizer, run.model)
+    device, batch_size = "cuda" if torch.cuda.is_available() else "cpu", recipe.per_device_eval_batch_size
+
+    def scores(model, name: str) -> dict:
+        predictor = DocumentPredictor(model.to(device), tokenizer, batch_size)
+        return {"test": evaluate_documents(test, predictor, run.path / name).scores}
+
+    figures = [member.read_metrics() for member in members]
+    shown = ("validation", "test", "seconds")
+    metrics = {"vote": recipe.vote, "members": [{part: one[part] for part in shown if part in one} for one in figures]}
+    if test:
+        metrics["ensemble"] = scores(ensemble, "test.jsonl")
+    if recipe.soup:
+        save_model_repo(uniform_soup(ensemble.to("cpu")), tokenizer, run.path / "soup")
+        soup = ClinXForTokenClassification.from_pretrained(run.path / "soup")
+        metrics["soup"] = scores(soup, "soup-test.jsonl") if test else {}
+    run.write_metrics(metrics)
+    show(metrics)
+    print(f"ensemble: {run.model}; figures: {run.path / 'metrics.json'}; splits: {run.path / 'splits.json'}")
+    return metrics
+
+
+def uniform_soup(ensemble) -> ClinXForTokenClassification:
+    """The model with the members' mean weights (Wortsman et al. 2022), in place of the first member."""
+    soup, *others = ensemble.members
+    states = [member.state_dict() for member in others]
+    with torch.no_grad():
+        for name, weight in soup.state_dict().items():
+            for state in states:
+                weight += state[name]
+            weight /= len(ensemble.members)
+    return soup
+
+
+def show(metrics: dict) -> None:
+    """Prints strict F1 of the members, their median and best, the ensemble, and the soup if there is one."""
+    members = metrics["members"]
+    table = Table("", title="strict F1, %", title_justify="left")
+    columns = [part for part in ("validation", "test") if part in members[0]]
+    for column in columns:
+        table.add_column(column + (" (its own part)" if column == "validation" else ""), justify="right")
+    for number, member in enumerate(members, 1):
+        table.add_row(f"member {number}", *(f"{100 * member[part]['f1']:.2f}" for part in columns))
+    table.add_section()
+    scores = {part: [member[part]["f1"] for member in members] for part in columns}
+    table.add_row("median", *(f"{100 * ones[median_member(ones)]:.2f}" for ones in scores.values()))
+    table.add_row("best", *(f"{100 * max(ones):.2f}" for ones in scores.values()))
+    for name in ("ensemble", "soup"):
+        if metrics.get(name):
+            table.add_row(name, *(f"{100 * metrics[name][p]['f1']:.2f}" if p == "test" else "" for p in columns))
+    console().print(table)
+    if "ensemble" not in metrics:
+        print("name `test` documents (or a test_fraction) to judge the ensemble: its members saw all others")

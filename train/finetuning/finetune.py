@@ -1,0 +1,210 @@
+"""Fine-tune a concept extractor: annotated documents and an encoder in, a complete model repo out."""
+
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import (
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    IntervalStrategy,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
+
+from ..errors import InputError
+from ..plots import training_curves
+from ..recipe import Recipe
+from ..scoring.evaluation import evaluate_documents
+from ..settings import ModelSettings
+from .callbacks import SelectByTrainingLoss, StopOnNonFiniteLoss
+from .data import MemberData, member_data, read_annotated, unlabelled_notes
+from .distillation import add_teacher_marginals, entity_types_of_teacher
+from .run_folder import RunFolder
+from .trainer import ClinXTrainer, resolved, training_arguments
+from .windows import LabelledWindows, label_windows
+
+
+def finetune(recipe: Recipe) -> Path:
+    """Trains one model, the recipe's only one or the member that it names, and returns the run's folder.
+
+    The folder holds `model/` (a complete model repo: the checkpoint with the best strict F1 on the validation
+    documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.yaml` and
+    checkpoints; with documents that judge also these, in `gold.jsonl`, and what the model finds in them, in
+    `test.jsonl`. A run that was interrupted goes on where its last complete checkpoint is; one that is done is left
+    alone.
+
+    Raises InputError for data or settings that cannot be used.
+    """
+    # 1. Claim the run's folder
+    start = time.time()
+    run, args = RunFolder(recipe.folder), training_arguments(recipe)
+    recipe = resolved(recipe, args)
+    with args.main_process_first(local=False, desc="claim the run's folder"):
+        is_done = run.claim(recipe)
+    if is_done:
+        run.clear_checkpoints()
+        print(f"{run.path} is a finished run of this recipe: its model is in {run.model}")
+        return run.path
+
+    # 2. Documents
+    data = documents_of(recipe)
+
+    # 3. Model and tokenizer
+    args.seed += data.seed_offset
+    set_seed(args.seed)
+    model, tokenizer = new_model(recipe, data.entity_types)
+
+    # 4. Labelled windows
+    windows = windows_of(recipe, data, tokenizer, model.config)
+
+    # 5. Train, or go on
+    trainer = trainer_for(recipe, args, data, windows, model, tokenizer)
+    is_resumed = train(trainer, run)
+
+    # 6. Model repo, figures and curves
+    if trainer.is_world_process_zero():
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        save_model_repo(model, tokenizer, run.model)
+        metrics = run_metrics(recipe, data, windows, trainer)
+        metrics |= evaluate(DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size), data, run)
+        training_curves(trainer.state.log_history, run.path / "curves.png")
+        metrics["seconds"] = None if is_resumed else round(time.time() - start, 1)  # not of its last part alone
+        run.write_metrics(metrics)
+        run.clear_checkpoints()
+        print(f"model repo: {run.model}; figures: {run.path / 'metrics.json'}; curves: {run.path / 'curves.png'}")
+    return run.path
+
+
+def documents_of(recipe: Recipe) -> MemberData:
+    """The documents of the run, with the notes without annotations that a student learns from too."""
+    data = member_data(recipe, read_annotated(recipe))
+    if recipe.distill and not recipe.entity_types:
+        data = data._replace(entity_types=entity_types_of_teacher(recipe.distill))
+    judged = {entity.label for document in [*data.validation, *data.test] for entity in document.entities}
+    for label in sorted(judged - set(data.entity_types)):
+        print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
+    if recipe.unlabelled and not recipe.distill:
+        raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
+    return data._replace(train=data.train + unlabelled_notes(recipe, data)) if recipe.unlabelled else data
+
+
+def new_model(recipe: Recipe, entity_types: list[str]):
+    """An untrained classifier and CRF on the recipe's encoder, and its tokenizer."""
+    hub_kwargs = {"revision": recipe.revision} if recipe.revision else {}
+    names = set(ModelSettings.__dataclass_fields__) - {"encoder", "revision"}
+    config = {name: getattr(recipe, name) for name in sorted(names)}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, **hub_kwargs)
+        model = ClinXForTokenClassification.from_encoder(recipe.encoder, entity_types, hub_kwargs=hub_kwargs, **config)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot start from the encoder {recipe.encoder}: {error}") from error
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):  # as the Trainer would, but also where it is not used
+        setattr(model.config, name, getattr(tokenizer, name))
+    return model, tokenizer
+
+
+def windows_of(recipe: Recipe, data: MemberData, tokenizer, config) -> LabelledWindows:
+    """The training windows; a student's have its teacher's marginals."""
+    windows = label_windows(data.train, tokenizer, config)
+    if not windows.features:
+        raise InputError(f"{recipe.train}: the training documents hold no text that could be labelled")
+    if windows.inexact:
+        counts = ", ".join(f"{count} {reason}" for reason, count in windows.inexact.most_common())
+        print(f"training mentions that labels cannot give back exactly: {counts}", file=sys.stderr)
+    if recipe.distill:
+        batch_size = recipe.per_device_eval_batch_size
+        add_teacher_marginals(windows.features, data.train, recipe.distill, tokenizer, config, batch_size)
+    return windows
+
+
+def trainer_for(
+    recipe: Recipe, args: TrainingArguments, data: MemberData, windows: LabelledWindows, model, tokenizer
+) -> ClinXTrainer:
+    """The Trainer of a run; without validation documents it selects by training loss."""
+    callbacks = [StopOnNonFiniteLoss()]
+    if recipe.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(recipe.early_stopping_patience))
+    if recipe.distill:
+        args.ddp_find_unused_parameters = False  # the CRF's are used outside of the model's forward
+    if not data.validation:
+        if recipe.early_stopping_patience is not None:
+            raise InputError("early stopping looks at validation documents, and there are none: leave one of them out")
+        if args.save_strategy not in ("steps", "epoch"):
+            raise InputError(
+                f"save_strategy is {args.save_strategy.value}: one of its checkpoints is kept, so set steps or epoch"
+            )
+        args.eval_strategy, args.load_best_model_at_end, args.metric_for_best_model = IntervalStrategy.NO, False, None
+        callbacks.append(SelectByTrainingLoss())
+    return ClinXTrainer(
+        model=model,
+        args=args,
+        train_dataset=windows.features,
+        validation=data.validation,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        batch_subwords=recipe.batch_subwords,
+        one_cycle=recipe.one_cycle,
+        head_learning_rate=recipe.head_learning_rate,
+    )
+
+
+def train(trainer: ClinXTrainer, run: RunFolder) -> bool:
+    """Trains from the start, or from the run's last complete checkpoint; leaves the best weights in the model.
+
+    Returns whether it went on from a checkpoint.
+    """
+    checkpoint = run.last_checkpoint()
+    if checkpoint:
+        print(f"going on from {checkpoint}", file=sys.stderr)
+    is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
+    if is_trained:
+        trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
+        if not trainer.args.load_best_model_at_end and trainer.eval_dataset:
+            trainer.state.best_model_checkpoint = str(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.is_world_process_zero() and (is_trained or not trainer.eval_dataset):
+        trainer._load_best_model()
+    return bool(checkpoint)
+
+
+def _was_last(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    return state["global_step"] >= state["max_steps"] or control.get("should_training_stop", False)
+
+
+def run_metrics(recipe: Recipe, data: MemberData, windows: LabelledWindows, trainer: ClinXTrainer) -> dict:
+    """What `metrics.json` tells of a run besides scores and duration."""
+    return {
+        "settings": recipe.recorded(),
+        "base_model": None if Path(recipe.encoder).exists() else recipe.encoder,  # on the Hub
+        "documents": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "windows": len(windows.features),
+        "labelled_subwords": int(sum((feature["labels"] >= 0).sum() for feature in windows.features)),
+        "unrepresentable": dict(windows.inexact),
+        "steps": trainer.state.global_step,
+        "best_checkpoint": trainer.state.best_model_checkpoint,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+        "log": trainer.state.log_history,
+    }
+
+
+def evaluate(predictor: DocumentPredictor, data: MemberData, run: RunFolder) -> dict:
+    """Strict scores on the validation and test documents, as far as there are any."""
+    scores = {}
+    for part, keep in (("validation", None), ("test", run.path / "test.jsonl")):
+        if documents := getattr(data, part):
+            scores[part] = evaluate_documents(documents, predictor, keep).scores
+            print(f"strict F1 on {len(documents)} {part} documents: {100 * scores[part]['f1']:.2f} %")
+    return scores

@@ -1,0 +1,128 @@
+"""The Hugging Face Trainer with this project's batches, one-cycle schedule, and strict F1 on whole documents."""
+
+import time
+
+import torch
+from accelerate.utils import gather_object
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
+
+from modeling_clinx import DocumentPredictor
+
+from ..errors import InputError
+from ..recipe import Recipe
+from ..scoring.evaluation import predict_documents
+from ..scoring.scores import score
+from ..settings import SETTINGS
+from .batches import SubwordBatchSampler, WindowCollator
+from .distillation import distillation_loss
+
+
+OF_TRAINER = tuple(name for name, item in SETTINGS.items() if item.metadata["of_trainer"])
+
+
+def training_arguments(recipe: Recipe) -> TrainingArguments:
+    """The recipe's settings as the Trainer takes them; raises InputError for values that it refuses."""
+    settings = {name: getattr(recipe, name) for name in OF_TRAINER}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    settings |= {"output_dir": str(recipe.folder), "report_to": "none", "logging_nan_inf_filter": False}
+    settings |= {"accelerator_config": '{"even_batches": false}', **recipe.training_arguments}
+    try:
+        return TrainingArguments(**settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"transformers refuses these settings: {error}") from error
+
+
+def resolved(recipe: Recipe, args: TrainingArguments) -> Recipe:
+    """The recipe with the values that transformers and the launcher fill in."""
+    values = {name: getattr(args, name) for name in OF_TRAINER if name != "output_dir"}
+    values = {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
+    if recipe.world_size not in (None, args.world_size):
+        raise InputError(
+            f"world_size is {recipe.world_size}, but {args.world_size} process(es) were started: start as many, or "
+            "leave world_size out"
+        )
+    return recipe.changed(**values, world_size=args.world_size)
+
+
+class ClinXTrainer(Trainer):
+    """Trains on windows and evaluates on documents.
+
+    Args:
+        validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
+            on its share.
+        batch_subwords: labelled subwords in a batch of one process.
+        one_cycle: the one-cycle schedule (Smith 2018) rather than `lr_scheduler_type`.
+        head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
+    """
+
+    def __init__(
+        self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
+    ):
+        collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
+        super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
+        self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
+
+    def get_train_dataloader(self) -> DataLoader:
+        sizes = [int((feature["labels"] >= 0).sum()) for feature in self.train_dataset]
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = SubwordBatchSampler(sizes, self.batch_subwords, seed, multiple_of=self.args.world_size)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model=None):
+        optimizer = super().create_optimizer(model)
+        if self.head_learning_rate is not None:
+            head = {id(p) for name, p in self.model.named_parameters() if name.startswith(("classifier.", "crf."))}
+            for group in list(optimizer.param_groups):
+                head_parameters = [p for p in group["params"] if id(p) in head]
+                group["params"] = [p for p in group["params"] if id(p) not in head]
+                settings = {k: v for k, v in group.items() if k not in ("params", "lr")}
+                if head_parameters:
+                    optimizer.add_param_group({"params": head_parameters, "lr": self.head_learning_rate, **settings})
+        return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        optimizer = self.optimizer if optimizer is None else optimizer
+        if not self.one_cycle:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            rates = [group["lr"] for group in optimizer.param_groups]
+            self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=num_training_steps + 1, cycle_momentum=False)
+        return self.lr_scheduler
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        """The model's own loss; for windows that an ensemble has read, the distance from its marginals."""
+        if "teacher_tags" not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        teacher = (inputs.pop("teacher_tags"), inputs.pop("teacher_pairs"))
+        output = model(**{name: value for name, value in inputs.items() if name != "labels"})
+        crf = self.accelerator.unwrap_model(model).crf
+        output.loss = distillation_loss(crf, output.emissions, inputs["core_mask"], inputs["edge_mask"], *teacher)
+        return (output.loss, output) if return_outputs else output.loss
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        """Strict micro precision, recall and F1 of the document predictor on whole documents."""
+        documents = list(eval_dataset or self.eval_dataset)
+        start = time.perf_counter()
+        model = self.accelerator.unwrap_model(self.model)
+        predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
+        share = documents[self.args.process_index :: self.args.world_size]
+        with self.compute_loss_context_manager():
+            predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm or None)
+            predicted = gather_object([document for document, _ in predicted])
+        result = score(documents, predicted)
+        seconds = time.perf_counter() - start
+        metrics = {"strict_f1": result["f1"], "precision": result["precision"], "recall": result["recall"]}
+        metrics |= {"runtime": seconds, "documents_per_second": len(documents) / seconds}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics

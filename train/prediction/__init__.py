@@ -1,0 +1,1 @@
+"""Many notes through one predictor."""

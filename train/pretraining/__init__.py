@@ -1,0 +1,1 @@
+"""Text in, masked language model out."""

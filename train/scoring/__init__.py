@@ -1,0 +1,1 @@
+"""How good predictions are: strict scores, significance, and a predictor on annotated documents."""

@@ -1,0 +1,1 @@
+"""Grids of runs that resume, and their tables and plots."""

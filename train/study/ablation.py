@@ -1,0 +1,82 @@
+"""What each component brings (Lange et al. 2022, Table 4): one recipe, a run for each row."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..corpora.documents import Document
+from ..errors import InputError
+from ..finetuning.data import read_annotated
+from ..finetuning.ensemble import run_recipe
+from ..finetuning.trainer import training_arguments
+from ..recipe import Recipe
+from .tables import write_table
+
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    name: str  # its folder
+    title: str
+    settings: dict  # what is different from the recipe
+
+
+ROWS = (
+    Row("all", "All", {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None}),
+    Row("standard", "Standard splits", {"split_kind": "standard", "split_file": None}),
+    Row("random", "Random splits", {}),
+    Row("no-biose", "− BIOSE", {"scheme": "BIO"}),
+    Row("no-crf", "− CRF", {"head": "linear"}),
+    Row("no-context", "− context", {"context_size": 0, "segmentation": "sentence"}),
+    Row("no-subwords", "− subword units", {"unit": "word"}),
+)
+REFERENCE = "random"
+
+
+def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> dict:
+    """Trains the members of every row (31 models with 5 splits), and compares each row with random splits.
+
+    The recipe's `output_dir` gets a run for each row, and `ablation.json`, `.md` and `.png`, which are written anew
+    after every row. What is there already is not trained again.
+
+    Args:
+        train: what trains a row from its recipe.
+
+    Raises InputError for a recipe without documents that judge, or for rows that failed, once the others are done.
+    """
+    if not (recipe.test or recipe.test_fraction):
+        raise InputError("the study needs documents that judge: name test, or a test_fraction to hold out")
+    folder = Path(recipe.output_dir)
+    recipe = recipe.changed(splits=recipe.splits or 5, split_kind="random")
+    gold = read_annotated(recipe).test
+    if len(gold) < 2:
+        raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
+    args = training_arguments(recipe)
+    failed, result = {}, {}
+    for row in ROWS:
+        print(f"\n{row.title} → {folder / row.name}", flush=True)
+        try:
+            train(recipe.changed(output_dir=str(folder / row.name), **row.settings))
+        except Exception as error:
+            if args.world_size > 1:
+                raise
+            failed[row.title] = f"{type(error).__name__}: {error}"
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            continue
+        if args.process_index == 0:
+            result = tabulate(folder, gold)
+    if failed:
+        raise InputError(
+            "\n".join(f"{title}: {error}" for title, error in failed.items())
+            + "\nthe other rows are complete; give the same command again to go on"
+        )
+    print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
+    return result
+
+
+def tabulate(folder: Path, gold: Sequence[Document]) -> dict:
+    """Scores and compares the rows that are complete, and writes `ablation.json`, `.md` and `.png`."""
+    titles = {row.name: row.title for row in ROWS}
+    return write_table(folder, gold, titles, REFERENCE)
