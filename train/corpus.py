@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from hub_cards.push import Target
+from hub_cards.upload import Target
 from modeling_clinx.windows_clinx import sentence_starts
 
 from .convert import TARGETS, convert
@@ -187,7 +187,7 @@ def _tasks(args) -> None:
     table = Table("task", "language", "format", "labels", "train / validation / test sentences", "licence")
     for task in TASKS.values():
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)
-        table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.licence)
+        table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.license)
     _console().print(table)
 
 

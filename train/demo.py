@@ -19,10 +19,10 @@ from transformers import (
 from transformers.utils import logging
 
 from hub_cards.repo import save_tokenizer
+from hub_cards.verify import find_entities_in_fresh_process
 
 from . import finetune, predict, score
 from .corpora.brat import write_brat
-from .export import read_as_a_stranger
 from .synthetic import ENTITY_TYPES, synthetic_notes
 
 
@@ -125,7 +125,7 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
 
     say('pipeline("ner", model=…, trust_remote_code=True), in a fresh process that cannot import this project')
     note = notes["test"][0]
-    found = read_as_a_stranger(run / "model", note.text)
+    found = find_entities_in_fresh_process(run / "model", note.text)
     print(textwrap.indent("\n".join(note.text.splitlines()[:8]), "    | "))
     for entity in found[:10]:
         where = f"{entity['start']:4}–{entity['end']:<4}"

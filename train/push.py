@@ -1,168 +1,142 @@
 """Push a model, a dataset, a metric or an app to the Hub: with its card, in one private commit, which is checked."""
 
 import argparse
-import re
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import torch
-from huggingface_hub import snapshot_download
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig
-
-from hub_cards.push import PushError, Target, push_folder, pushed_files
+from hub_cards.card_fields import CardFields
+from hub_cards.errors import HubError
+from hub_cards.publish import PublishOptions, publish
+from hub_cards.upload import Target
 
 from .errors import InputError
-from .export import Found, Read, export
+from .splits import cut, sentence_boundaries
+from .synthetic import synthetic_notes
+
+
+PUBLISHABLE_SETTINGS = (  # settings that say how a model was trained, and hold no path
+    "head",
+    "scheme",
+    "unit",
+    "segmentation",
+    "context_size",
+    "window_length",
+    "dropout",
+    "batch_subwords",
+    "one_cycle",
+    "learning_rate",
+    "head_learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "weight_decay",
+    "seed",
+    "optim",
+    "bf16",
+    "fp16",
+    "world_size",
+    "splits",
+    "split",
+    "split_seed",
+    "test_fraction",
+    "max_train_sentences",
+)
+N_SENTENCES = 8  # of the note in which a card shows what a model predicts
 
 
 def push(
-    run: str | Path,
+    folder: str | Path,
     target: Target,
+    options: PublishOptions | None = None,
     *,
-    with_members: bool = False,
-    dry_run: bool = False,
-    verify: bool = True,
-    message: str | None = None,
-    **about,
+    language: str | None = None,
+    license: str | None = None,
+    datasets: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> str:
-    """Exports and pushes a folder, and checks that what anybody downloads reads as it does here.
+    """Publishes a folder, and returns the address of the commit or pull request, or why there is none.
 
     Args:
-        run: as `export` takes it; so is `about`.
-        target: its repo's type is that of what the folder holds.
-        with_members: push an ensemble's members before it, each to a repo of its own that the ensemble then names.
+        folder, target, options: as `publish` takes them.
+        language, license, datasets, models: for the card, as in `CardFields`.
 
-    Returns the commit's address, or the pull request's; with `dry_run` lists what would be pushed.
-
-    Raises:
-        InputError: a folder or a target that cannot be used, or a download that reads differently.
+    Raises InputError for a folder or a target that cannot be used, or a download that reads differently.
     """
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", target.repo_id):
-        raise InputError(f"{target.repo_id!r}: expected the repo's name as ORG/NAME")
-    if with_members and target.pull_request:
-        raise InputError("found --members with --pr: the ensemble cannot name commits that may never be merged")
-    sources = []
+    card_fields = CardFields(language, license, datasets, models, _example_note(language), PUBLISHABLE_SETTINGS)
     try:
-        for number, member in enumerate(_members(Path(run)) if with_members else [], 1):
-            name = f"{target.repo_id}-member-{number}"
-            commit = _push(member, replace(target, repo_id=name), dry_run, verify, message, **about)
-            sources.append(f"{name}@{commit.oid}" if commit else name)
-        commit = _push(run, target, dry_run, verify, message, members=sources, **about)
-    except InputError:
-        raise
-    except PushError as error:
-        raise InputError(str(error)) from None
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{run}: cannot be read, or written to a temporary folder ({error})") from error
-    if commit and target.pull_request and not commit.pr_url:
+        commit = publish(folder, target, card_fields, options or PublishOptions())
+    except HubError as error:
+        raise InputError(str(error)) from error
+    if commit is None:
+        return "nothing was pushed"
+    if target.pull_request and not commit.pr_url:
         return "nothing has changed: no pull request was opened"
-    return (commit.pr_url or commit.commit_url) if commit else "nothing was pushed"
+    return commit.pr_url or commit.commit_url
 
 
-def _members(run: Path) -> list[Path]:
-    """The runs of an ensemble's members; they hold the weights that it holds."""
-    n_members = len(getattr(AutoConfig.from_pretrained(run / "model"), "members", ()))
-    members = [run / f"member-{number}" for number in range(1, n_members + 1)]
-    if not members:
-        raise InputError(f"{run}: found no members there (member-1 …), only a run with splits has them")
-    pushed_files(run / "model", "model")  # before any member is pushed
-    ours = _weights(run / "model")
-    for number, member in enumerate(members):
-        theirs = _weights(member / "model")
-        whole = {name.removeprefix(f"members.{number}."): get for name, get in ours.items()}
-        if any(name not in whole or not torch.equal(get(), whole[name]()) for name, get in theirs.items()):
-            raise InputError(f"{member}: found other weights there than in the ensemble, {run / 'model'}")
-    return members
-
-
-def _weights(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """What reads each tensor of a model, by its name."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise OSError(f"found no weights in {folder}")
-    opened = [safe_open(file, "pt") for file in files]
-    return {name: partial(file.get_tensor, name) for file in opened for name in file.keys()}
-
-
-def _push(run: str | Path, target: Target, dry_run: bool, verify: bool, message: str | None, **about):
-    with TemporaryDirectory() as folder:
-        repo_type, here, read = export(run, folder, target.repo_id, target.tag or target.branch, **about)
-        target = replace(target, repo_type=repo_type)
-        print(target.repo_id)
-        files = pushed_files(folder, repo_type)
-        for name, path in files.items():
-            print(f"{path.stat().st_size:>15,}  {name}")
-        print(f"{sum(path.stat().st_size for path in files.values()):>15,}  bytes in {len(files)} files")
-        if dry_run:
-            return None
-        commit = push_folder(folder, target, message or f"{Path(run).resolve().name}, made with CLIN-X")
-        if verify:
-            _verify(target, commit.oid, here, read)
-    return commit
-
-
-def _verify(target: Target, revision: str, here: Found, read: Read) -> None:
-    with TemporaryDirectory() as cache:
-        try:
-            place = {"repo_type": target.repo_type, "revision": revision, "cache_dir": cache}
-            there = read(snapshot_download(target.repo_id, **place))
-        except Exception as error:  # of the Hub's client, of its HTTP library, or of whatever the model is read with
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(
-                f"{target.repo_id}: {revision} was pushed, but cannot be read from there ({reason}): the same command "
-                "tries that again"
-            ) from error
-    if [key for key, _ in here] != [key for key, _ in there] or any(
-        abs(a - b) > 1e-3 for (_, a), (_, b) in zip(here, there, strict=True)
-    ):
-        raise InputError(
-            f"{target.repo_id} at {revision} reads differently than what is here: do not use it, and push again"
-        )
-    what = "mentions or words in a synthetic note" if target.repo_type == "model" else "files"
-    print(f"downloaded again: it finds the same {len(here)} {what}")
+def _example_note(language: str | None) -> str:
+    """The first sentences of a synthetic note, Spanish unless `language` is en."""
+    note = synthetic_notes(1, split="validation", language=language if language in ("es", "en") else "es")[0]
+    boundaries = [*sentence_boundaries(note), len(note.text)]
+    return cut(note, 0, boundaries[: N_SENTENCES + 1][-1]).text.strip()
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="clinx push", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "run",
+        "folder",
         metavar="DIR",
-        help="a run's folder (runs/NAME), a model repo's, a masked language model's, a converted corpus's, or one with "
-        "an app.py, for a Space",
+        help="folder to push: a run (runs/NAME), a model repo, a masked language model, a converted corpus, or for a "
+        "Space one with an app.py",
     )
-    parser.add_argument("repo_id", metavar="ORG/NAME", help="the repo, made if it is not there: private")
-    parser.add_argument("--public", action="store_true", help="make it public: only if the training notes could be")
-    parser.add_argument(
-        "--members", action="store_true", help="also push an ensemble's members, to ORG/NAME-member-1 …, and name them"
-    )
-    parser.add_argument("--pr", action="store_true", help="open a pull request in a repo that is there")
-    parser.add_argument("--branch", default="main", help="made if it is not there, but with --pr (default: main)")
-    parser.add_argument("--tag", help="name the commit")
-    parser.add_argument("--message", help="of the commit")
-    parser.add_argument("--language", help="ISO code, such as es or en, for the card")
-    parser.add_argument(
-        "--licence", "--license", help="of what is pushed, as the Hub spells it: apache-2.0, cc-by-4.0, other …"
-    )
-    parser.add_argument(
-        "--dataset", action="append", default=[], help="what it learned from; ORG/NAME is linked; repeat"
-    )
-    parser.add_argument("--model", action="append", default=[], help="that a Space shows: ORG/NAME; repeat")
-    parser.add_argument("--dry-run", action="store_true", help="list files and bytes, and push nothing")
-    parser.add_argument("--no-verify", action="store_true", help="do not download it again to compare")
+    parser.add_argument("repo_id", metavar="ORG/NAME", help="name of the repo; it is made, private, if it is not there")
+    _add_push_options(parser)
+    _add_card_options(parser)
     args = parser.parse_args(argv)
-    target = Target(args.repo_id, "model", not args.public, args.branch, args.pr, args.tag)
-    about = {"language": args.language, "licence": args.licence, "datasets": args.dataset, "models": args.model}
-    done = push(
-        args.run,
-        target,
-        with_members=args.members,
-        dry_run=args.dry_run,
-        verify=not args.no_verify,
-        message=args.message,
-        **about,
+    result = push(
+        args.folder,
+        Target(args.repo_id, "model", not args.public, args.branch, args.pr, args.tag),
+        PublishOptions(args.members, args.dry_run, not args.no_verify, args.message),
+        language=args.language,
+        license=args.license,
+        datasets=args.dataset,
+        models=args.model,
     )
-    print(done)
+    print(result)
+
+
+def _add_push_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--public", action="store_true", help="make the repo public: only if the training notes could be"
+    )
+    parser.add_argument(
+        "--members",
+        action="store_true",
+        help="also push an ensemble's members, to ORG/NAME-member-1 …; the ensemble then names their commits",
+    )
+    parser.add_argument("--pr", action="store_true", help="open a pull request in a repo that exists")
+    parser.add_argument(
+        "--branch",
+        default="main",
+        help="branch to push to, made if it is not there; with --pr the branch that the pull request is for (default: "
+        "main)",
+    )
+    parser.add_argument("--tag", help="tag to give to the commit")
+    parser.add_argument("--message", help="message of the commit")
+    parser.add_argument("--dry-run", action="store_true", help="list files and bytes, and push nothing")
+    parser.add_argument("--no-verify", action="store_true", help="do not download the commit again to compare it")
+
+
+def _add_card_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--language", help="language of the notes: an ISO code, such as es or en")
+    parser.add_argument(
+        "--license", "--licence", help="license of what is pushed, as the Hub spells it: apache-2.0, cc-by-4.0, other …"
+    )
+    parser.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        help="name of a dataset that the model learned from, linked if it is ORG/NAME; may be repeated",
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], help="model on the Hub, ORG/NAME, that a Space shows; may be repeated"
+    )

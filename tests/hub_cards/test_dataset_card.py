@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from clinx.corpora.jsonl import write_jsonl
 from clinx.documents import Document, Entity
-from hub_cards.dataset import save_dataset_card
+from hub_cards.dataset_card import save_dataset_card
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
 from tests.hub.server import READER, Hub
@@ -55,7 +55,7 @@ def pushed(tmp_path_factory):
 def test_a_corpus_is_pushed_and_read_by_another(pushed):
     hub, told, client = pushed
     status, out, err = told["first"]
-    assert status == 0 and "downloaded again: it finds the same 3 files" in out, err
+    assert status == 0 and "downloaded again and compared: it gives the same 3 files" in out, err
     repo = hub.repos["dataset", "org/notes"]
     assert repo.private
     assert [commit.title for commit in repo.commits.values()] == ["initial commit", "out, made with CLIN-X"]
@@ -92,7 +92,7 @@ def test_a_fault_in_the_middle_leaves_nothing_visible_and_the_second_try_ends_we
 def test_what_keeps_a_push_back_is_told_and_what_was_converted_can_be_pushed_later(hub, clinx, tmp_path):
     write_jsonl(NOTES, tmp_path / "corpus/train.jsonl")
     ((status, _, err),) = clinx(PUSH, token=None)
-    assert status == 2 and "org/notes: nobody is logged in who may push there: `hf auth login`" in err
+    assert status == 2 and "org/notes: there is no login that may push there: run `hf auth login`" in err
     assert "`clinx push out org/notes` goes on" in err and not hub.repos and (tmp_path / "out/README.md").exists()
 
 
@@ -105,7 +105,7 @@ def test_the_metadata_survive_a_round_trip(tmp_path):
         problems={"overlapping": 2},
         example={"id": "x", "text": "y", "entities": []},
         language="es",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
     )
     card = DatasetCard.load(tmp_path / "README.md")
     assert (card.data.pretty_name, card.data.license, card.data.language) == ("Notes: “ñ” & others", "cc-by-4.0", "es")

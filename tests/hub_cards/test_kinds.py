@@ -10,7 +10,8 @@ from huggingface_hub import ModelCard, SpaceCard
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from clinx.cli import main
-from clinx.export import export
+from hub_cards.card_fields import CardFields
+from hub_cards.export import export
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from tests.conftest import client_of, clinx_of
@@ -26,7 +27,7 @@ COMMANDS = {
     "ensemble": ("push", "run", "org/notes-ner", "--members", "--tag", "v1"),
     "again": ("push", "run", "org/notes-ner", "--members", "--tag", "v1", "--no-verify"),
     "language model": ("push", "lm", "org/clin-x-mini", "--language", "es", "--dataset", "Spanish case reports"),
-    "metric": ("push", METRIC, "org/strict_f1", "--licence", "apache-2.0"),
+    "metric": ("push", METRIC, "org/strict_f1", "--license", "apache-2.0"),
     "app": ("push", "app", "org/demo", "--model", "org/notes-ner"),
     "metric elsewhere": ("push", METRIC, "org/f1"),
     "no members": ("push", "lm", "org/x", "--members"),
@@ -90,7 +91,7 @@ def test_an_ensemble_is_pushed_after_its_members_and_names_their_commits(pushed)
     assert [member["source"] for member in json.loads(files["results.json"])["members"]] == sources
     content = files["README.md"].decode()
     assert f"https://huggingface.co/org/notes-ner-member-2/tree/{members[1].branches['main']}" in content
-    assert told["ensemble"][1].count("downloaded again: it finds the same") == 3
+    assert told["ensemble"][1].count("downloaded again and compared: it gives the same") == 3
 
 
 def test_the_ensemble_is_read_under_transformers_4(pushed):
@@ -119,7 +120,7 @@ print(json.dumps([type(encoder).__name__, tokenizer("dolor")["input_ids"], best[
 def test_a_language_model_is_read_by_plain_transformers(pushed, tokenizer):
     hub, told, client = pushed
     assert told["language model"][0] == 0, told["language model"]
-    assert "it finds the same" in told["language model"][1]
+    assert "it gives the same" in told["language model"][1]
     done = client("-c", WITHOUT_PROJECT + READ_LM, "org/clin-x-mini", PYTHONPATH="", token=READER, home="reader")
     assert done.returncode == 0, done.stderr[-3000:]
     kind, ids, _ = json.loads(done.stdout.splitlines()[-1])
@@ -172,18 +173,18 @@ def test_a_space_has_the_front_matter_that_it_is_built_from(pushed, tmp_path):
     own.mkdir()
     (own / "app.py").write_text(APP)
     (own / "README.md").write_text("---\ntitle: mine\n---\n")
-    export(own, tmp_path / "out", "org/own")
+    export(own, tmp_path / "out", "org/own", CardFields())
     assert "title: mine" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_what_cannot_be_pushed_so_is_told(pushed, tmp_path, capsys):
     hub, told, _ = pushed
     for name, fault in {
-        "no members": "lm: found no members there (member-1 …), only a run with splits has them",
-        "other members": "other/member-2: found other weights there than in the ensemble, other/model",
-        "members as pull requests": "found --members with --pr",
+        "no members": "lm: there are no members (member-1 …), only a run with splits has them",
+        "other members": "other/member-2: its weights are not those in the ensemble, other/model",
+        "members as pull requests": "--members and --pr exclude each other",
         "no organization": "'notes-ner': expected the repo's name as ORG/NAME",
-        "no folder": "org/notes-ner: found no such folder",
+        "no folder": "org/notes-ner: there is no such folder",
         "public": "org/demo is private already: leave out --public",
     }.items():
         assert told[name][0] == 2 and fault in told[name][2], told[name]

@@ -9,10 +9,13 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from clinx.cli import main
-from clinx.errors import InputError
-from clinx.push import push
-from hub_cards.push import PushError, Target, push_folder, pushed_files, seconds_to_wait
+from hub_cards.card_fields import CardFields
+from hub_cards.errors import HubError
+from hub_cards.export import export
 from hub_cards.repo import save_model_repo
+from hub_cards.repo_files import files_to_push
+from hub_cards.upload import Target, seconds_to_wait, upload_folder
+from hub_cards.verify import is_same
 from tests.conftest import client_of, clinx_of
 from tests.hub.faults import Fault
 from tests.hub.server import READER, STRANGER, WRITER, Hub
@@ -84,8 +87,8 @@ def local(folder) -> list:
 def test_what_a_model_repo_does_not_hold_is_refused_by_name(run, name):
     (run / "model" / name).parent.mkdir(exist_ok=True)
     (run / "model" / name).write_text("x")
-    with pytest.raises(PushError, match=f"found {name}, which a model repo does not hold"):
-        pushed_files(run / "model", "model")
+    with pytest.raises(HubError, match=f"found {name}, which a model repo does not hold"):
+        files_to_push(run / "model", "model")
 
 
 def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
@@ -93,7 +96,7 @@ def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
     out = capsys.readouterr().out
     assert "model.safetensors" in out and "bytes in 14 files" in out and "nothing was pushed" in out
     assert main(["push", str(run / "nothing"), "org/notes-ner"]) == 2
-    assert "found no such folder" in capsys.readouterr().err
+    assert "there is no such folder" in capsys.readouterr().err
 
 
 def _push(name: str, *options: str) -> tuple[str, ...]:
@@ -147,7 +150,7 @@ def test_a_run_is_one_private_commit(pushes):
     assert status == 0, err
     repo = hub.repos["model", "org/notes-ner"]
     _, first, _ = repo.commits
-    assert "it finds the same" in out and f"{hub.url}/org/notes-ner/commit/{first}" in out
+    assert "it gives the same" in out and f"{hub.url}/org/notes-ner/commit/{first}" in out
     assert repo.private and repo.tags["v1"] == first
     files = repo.commits[first].files
     names = {"README.md", "results.json", "config.json", "model.safetensors", "tokenizer.json", "modeling_clinx.py"}
@@ -221,14 +224,13 @@ def test_a_push_is_one_commit_of_named_files_whatever_carries_them(run, monkeypa
     api = create_autospec(HfApi, instance=True)
     api.create_repo.return_value = api.repo_info.return_value = repo
     api.create_commit.return_value = SimpleNamespace(oid="1" * 40)
-    monkeypatch.setattr("hub_cards.push.HfApi", lambda: api)
-    push_folder(run / "model", Target("org/x", tag="v1"), "message")
+    upload_folder(run / "model", Target("org/x", tag="v1"), "message", api)
     assert [name for name, *_ in api.method_calls] == ["create_repo", "repo_info", "create_commit", "create_tag"]
     assert api.create_repo.call_args.kwargs["private"] is True
     made = api.create_commit.call_args
     operations = {operation.path_in_repo: type(operation).__name__ for operation in made.args[1]}
     assert operations.pop("model-1-of-2.safetensors") == "CommitOperationDelete"
-    assert operations.keys() == pushed_files(run / "model", "model").keys()
+    assert operations.keys() == files_to_push(run / "model", "model").keys()
     assert made.kwargs["parent_commit"] == "0" * 40
     assert api.create_tag.call_args.kwargs["revision"] == "1" * 40
 
@@ -255,27 +257,26 @@ def test_what_may_pass_is_waited_for_unless_it_could_open_a_second_pull_request(
     assert seconds_to_wait(error, 2, True) == wait_of_pull_request
 
 
-def test_a_download_that_reads_differently_or_fails_is_told(run, monkeypatch, tiny_encoder_dir, tokenizer, tmp_path):
-    commit = SimpleNamespace(oid="1" * 40, pr_url=None, commit_url="https://hub/commit")
-    monkeypatch.setattr("clinx.push.push_folder", lambda *args: commit)
-    there = make_run(tmp_path / "there", tiny_encoder_dir, tokenizer, seed=2) / "model"
-    monkeypatch.setattr("clinx.push.snapshot_download", lambda *args, **kwargs: there)
-    with pytest.raises(InputError, match="org/x at 1+ reads differently than what is here: do not use it"):
-        push(run, Target("org/x"))
-    (there / "modeling_clinx.py").unlink()  # which is there on this machine, and nowhere else
-    with pytest.raises(InputError, match="org/x: 1+ was pushed, but cannot be read from there .*modeling_clinx.py"):
-        push(run, Target("org/x"))
+def test_another_model_is_not_the_same_and_one_without_its_code_is_not_read(run, tiny_encoder_dir, tokenizer, tmp_path):
+    exported = export(run, tmp_path / "exported", "org/x", CardFields(note=TEXT))
+    copy = make_run(tmp_path / "copy", tiny_encoder_dir, tokenizer, seed=2) / "model"
+    assert is_same(exported.expected, exported.read(tmp_path / "exported"))
+    assert not is_same(exported.expected, exported.read(copy))
+    (copy / "modeling_clinx.py").unlink()  # which is there on this machine, and nowhere else
+    with pytest.raises(HubError, match="cannot be read where this project is not installed: .*modeling_clinx.py"):
+        exported.read(copy)
 
 
 KEPT_BACK = """
 import json, os, sys
-from hub_cards.push import PushError, Target, push_folder
+from hub_cards.errors import HubError
+from hub_cards.upload import Target, upload_folder
 told = []
 for token, repo_id in json.loads(sys.argv[2]):
     os.environ.update({"HF_TOKEN": token} if token else {})
     try:
-        push_folder(sys.argv[1], Target(repo_id), "x")
-    except PushError as error:
+        upload_folder(sys.argv[1], Target(repo_id), "x")
+    except HubError as error:
         told.append(str(error))
 print(json.dumps(told))
 """
@@ -283,7 +284,7 @@ print(json.dumps(told))
 
 def test_what_keeps_a_push_back_is_told(hub, client, run):
     cases = {
-        (None, "org/notes-ner"): "nobody is logged in who may push there: `hf auth login`",
+        (None, "org/notes-ner"): "there is no login that may push there: run `hf auth login`",
         (READER, "org/notes-ner"): "this token may not write there",
         (STRANGER, "org/notes-ner"): "this token may not write there",
         (WRITER, "org/not a name"): "Repo id must",
