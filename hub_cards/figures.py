@@ -51,6 +51,7 @@ def member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
 
 def _published_settings(settings: Mapping, publishable_settings: Sequence[str]) -> dict:
     names = [spelling for name in publishable_settings for spelling in SPELLINGS.get(name, (name,))]
+    names.append("test_fraction")  # without it, scores on held-out notes pass for results on a dataset's test notes
     return {name: settings[name] for name in names if settings.get(name) is not None}
 
 

@@ -87,12 +87,15 @@ def find_entities_in_fresh_process(model: str | Path, text: str) -> list[dict]:
 
 
 def entity_items(entities: Iterable[Mapping]) -> list[Item]:
+    """Entities as `pipeline("ner")` gives them, to compare."""
     return [Item((entity["start"], entity["word"], entity["entity_group"]), entity["score"]) for entity in entities]
 
 
 def masked_word_items(words: Iterable[MaskedWord]) -> list[Item]:
+    """The candidates for masked words, to compare."""
     return [Item((candidate.token,), candidate.probability) for word in words for candidate in word.candidates]
 
 
 def file_items(folder: str | Path, names: Iterable[str]) -> list[Item]:
+    """Names and SHA-256 of files, to compare."""
     return [Item((name, sha256(Path(folder, name).read_bytes()).digest())) for name in names]

@@ -14,13 +14,9 @@ from hub_cards.export import export
 from hub_cards.model_card import save_model_card
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
-from tests.hub_cards.test_push import SCORES, TEXT, make_run
+from tests.hub_cards.readers import TEXT
+from tests.hub_cards.runs import SCORES
 from tests.modeling_clinx.models import new_model
-
-
-@pytest.fixture
-def run(tmp_path, tiny_encoder_dir, tokenizer):
-    return make_run(tmp_path / "run", tiny_encoder_dir, tokenizer)
 
 
 def exported(run, folder, **fields) -> str:
@@ -31,7 +27,7 @@ def exported(run, folder, **fields) -> str:
 
 def test_the_card_says_what_the_run_did(run, tmp_path):
     content = exported(run, tmp_path / "out", datasets=["org/notes"], license="cc-by-4.0", language="es")
-    for said in (
+    for words in (
         "| FARMACO | 50.00 | 25.00 | 33.33 | 4 |",
         "2 overlapping",
         "8 notes for train, 2 notes for validation",
@@ -40,7 +36,7 @@ def test_the_card_says_what_the_run_did(run, tmp_path):
         "`head: crf`",
         "learning_rate: 2e-05",
     ):
-        assert said in content
+        assert words in content
     headings = "How to use it, What it finds, Results, Training, Intended use, and limits, Privacy, Citation"
     assert ", ".join(re.findall("^## (.*)", content, re.M)) == headings
     assert "secret" not in content and "{{" not in content
@@ -83,7 +79,7 @@ def test_a_result_on_a_benchmark_is_one_on_its_test_notes(tmp_path, figures, spl
     assert {result.dataset_type for result in card.data.eval_results} == {"custom"}
 
 
-def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
+def test_the_card_of_an_ensemble_lists_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
     members = [save_model_repo(new_model(tiny_encoder_dir, seed=n), tokenizer, tmp_path / f"m{n}") for n in (1, 2)]
     save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")
     members = [{"validation": {"f1": f1}, "test": {"f1": f1 / 2}, "seconds": 7200 * f1} for f1 in (1.0, 0.5)]
@@ -111,7 +107,7 @@ def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tm
     "figures, fault",
     [("[1]", "found list, expected an object with the figures"), ("{", "the figures of the run cannot be read")],
 )
-def test_figures_that_are_none_are_told(run, tmp_path, figures, fault):
+def test_figures_that_cannot_be_read_are_refused(run, tmp_path, figures, fault):
     (run / "metrics.json").write_text(figures)
     with pytest.raises(HubError, match=f"metrics.json: {fault}"):
         exported(run, tmp_path / "out")
