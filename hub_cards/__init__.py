@@ -1,1 +1,1 @@
-"""What a repo on the Hub says about itself, and the assembling of the folders that are pushed."""
+"""Everything between a folder on disk and the Hub: cards, export, upload, and the check by downloading it again."""

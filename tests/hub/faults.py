@@ -8,14 +8,18 @@ from starlette.responses import Response
 
 @dataclass
 class Fault:
-    """Answers the next `times` requests whose "METHOD path" matches with `status`, or cuts the connection (None), with
-    `is_done` after it has done what was asked."""
+    """What happens to the next `times` requests whose "METHOD path" matches.
+
+    They are answered with `status`, `headers` and `body`; or, where the status is None, the connection is cut, with
+    `is_done` after what was asked for has been done.
+    """
 
     pattern: str
     times: int = 1
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     is_done: bool = False
+    body: bytes = b"fault"
 
 
 async def _nowhere(message):
@@ -39,7 +43,7 @@ class Faulty:
 
     async def _fail(self, fault: Fault, scope, receive, send):
         if fault.status:
-            return await Response("fault", fault.status, fault.headers)(scope, receive, send)
+            return await Response(fault.body, fault.status, fault.headers)(scope, receive, send)
         if fault.is_done:
             await self.app(scope, receive, _nowhere)
         else:

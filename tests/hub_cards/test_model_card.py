@@ -8,28 +8,26 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData, eval_result_entries_to_yaml, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from clinx.errors import InputError
-from clinx.export import export
-from hub_cards.model import save_model_card
+from hub_cards.card_fields import CardFields
+from hub_cards.errors import HubError
+from hub_cards.export import export
+from hub_cards.model_card import save_model_card
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
-from tests.hub_cards.test_push import SCORES, make_run
+from tests.hub_cards.readers import TEXT
+from tests.hub_cards.runs import SCORES
 from tests.modeling_clinx.models import new_model
 
 
-@pytest.fixture
-def run(tmp_path, tiny_encoder_dir, tokenizer):
-    return make_run(tmp_path / "run", tiny_encoder_dir, tokenizer)
-
-
-def exported(run, folder, **about) -> str:
-    export(run, folder, "org/notes-ner", "v1", **about)
+def exported(run, folder, **fields) -> str:
+    card_fields = CardFields(note=TEXT, publishable_settings=("head", "learning_rate"), **fields)
+    export(run, folder, "org/notes-ner", card_fields, revision="v1")
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_card_says_what_the_run_did(run, tmp_path):
-    content = exported(run, tmp_path / "out", datasets=["org/notes"], licence="cc-by-4.0", language="es")
-    for said in (
+    content = exported(run, tmp_path / "out", datasets=["org/notes"], license="cc-by-4.0", language="es")
+    for words in (
         "| FARMACO | 50.00 | 25.00 | 33.33 | 4 |",
         "2 overlapping",
         "8 notes for train, 2 notes for validation",
@@ -38,7 +36,7 @@ def test_the_card_says_what_the_run_did(run, tmp_path):
         "`head: crf`",
         "learning_rate: 2e-05",
     ):
-        assert said in content
+        assert words in content
     headings = "How to use it, What it finds, Results, Training, Intended use, and limits, Privacy, Citation"
     assert ", ".join(re.findall("^## (.*)", content, re.M)) == headings
     assert "secret" not in content and "{{" not in content
@@ -46,7 +44,7 @@ def test_the_card_says_what_the_run_did(run, tmp_path):
 
 
 def test_the_metadata_survive_a_round_trip(run, tmp_path):
-    card = ModelCard(exported(run, tmp_path / "out", datasets=["org/notes"], licence="cc-by-4.0"))
+    card = ModelCard(exported(run, tmp_path / "out", datasets=["org/notes"], license="cc-by-4.0"))
     data = card.data.to_dict()
     assert (data["pipeline_tag"], data["library_name"]) == ("token-classification", "transformers")
     assert (data["license"], data["datasets"]) == ("cc-by-4.0", ["org/notes"]) and "base_model" not in data
@@ -69,19 +67,19 @@ def test_the_metadata_survive_a_round_trip(run, tmp_path):
 def test_a_result_on_a_benchmark_is_one_on_its_test_notes(tmp_path, figures, split, is_result):
     scores = {**SCORES, "per_label": {"A|B": SCORES}}
     figures = {name: scores if value == 1 else value for name, value in figures.items()}
-    about = {"labels": ["A|B"], "example": {"text": "x", "entities": []}}
-    save_model_card(tmp_path, repo_id="org/x", figures=figures, datasets=["org/notes"], **about)
+    content = {"figures": figures, "labels": ["A|B"], "example": {"text": "x", "entities": []}}
+    save_model_card(tmp_path, "org/x", CardFields(datasets=["org/notes"]), **content)
     card = ModelCard.load(tmp_path / "README.md")
     assert {result.dataset_split for result in card.data.eval_results} == {split}
     assert len(list(tmp_path.glob(".eval_results/*"))) == is_result
     assert "| A\\|B | 50.00 |" in card.content
-    save_model_card(tmp_path / "two", repo_id="org/x", figures=figures, datasets=["org/notes", "org/more"], **about)
+    save_model_card(tmp_path / "two", "org/x", CardFields(datasets=["org/notes", "org/more"]), **content)
     assert not (tmp_path / "two/.eval_results").exists()
     card = ModelCard.load(tmp_path / "two/README.md")
     assert {result.dataset_type for result in card.data.eval_results} == {"custom"}
 
 
-def test_an_ensemble_tells_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
+def test_the_card_of_an_ensemble_lists_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
     members = [save_model_repo(new_model(tiny_encoder_dir, seed=n), tokenizer, tmp_path / f"m{n}") for n in (1, 2)]
     save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")
     members = [{"validation": {"f1": f1}, "test": {"f1": f1 / 2}, "seconds": 7200 * f1} for f1 in (1.0, 0.5)]
@@ -105,8 +103,11 @@ def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tm
     assert "| FARMACO | 50.00 |" in exported(run / "model", tmp_path / "out")
 
 
-@pytest.mark.parametrize("figures, fault", [("[1]", "found list, expected the figures"), ("{", "no readable figures")])
-def test_figures_that_are_none_are_told(run, tmp_path, figures, fault):
+@pytest.mark.parametrize(
+    "figures, fault",
+    [("[1]", "found list, expected an object with the figures"), ("{", "the figures of the run cannot be read")],
+)
+def test_figures_that_cannot_be_read_are_refused(run, tmp_path, figures, fault):
     (run / "metrics.json").write_text(figures)
-    with pytest.raises(InputError, match=f"metrics.json: found .*{fault.removeprefix('found ')}"):
+    with pytest.raises(HubError, match=f"metrics.json: {fault}"):
         exported(run, tmp_path / "out")

@@ -211,9 +211,9 @@ def _convert(args) -> None:
 
 
 def _push(args) -> None:
-    from hub_cards.push import Target
+    from hub_cards.upload import Target
 
-    from ..push import push  # and with it what reads models
+    from .push import push
 
     try:
         print(push(args.out, Target(args.push, "dataset", not args.public)))
@@ -228,8 +228,8 @@ def _fetch(args) -> None:
 
 
 def _tasks(args) -> None:
-    table = Table("task", "language", "format", "labels", "train / validation / test sentences", "licence")
+    table = Table("task", "language", "format", "labels", "train / validation / test sentences", "license")
     for task in TASKS.values():
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)
-        table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.licence)
+        table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.license)
     console().print(table)

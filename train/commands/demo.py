@@ -79,9 +79,9 @@ def train_and_score(out: Path, encoder: Path, run: Path, say: Callable[[str], No
 
 def show_entities(run: Path, text: str) -> None:
     """Prints what a stranger's process finds in a note."""
-    from ..export import read_as_a_stranger
+    from hub_cards.verify import find_entities_in_fresh_process
 
-    entities = read_as_a_stranger(run / "model", text)
+    entities = find_entities_in_fresh_process(run / "model", text)
     print(textwrap.indent("\n".join(text.splitlines()[:8]), "    | "))
     for entity in entities[:10]:
         where = f"{entity['start']:4}–{entity['end']:<4}"

@@ -1,4 +1,4 @@
-"""The tasks' corpora from their public homes, into HF_HOME: checked, resumed, with their licence; or where to apply."""
+"""The tasks' corpora from their public homes, into HF_HOME: checked, resumed, with their license; or where to apply."""
 
 import hashlib
 import re
@@ -28,7 +28,7 @@ def download(task: Task, mirror: str | None = None) -> Path:
     Raises InputError where the server cannot be reached, refuses, or sends something else than the record says.
     """
     base = (mirror or ZENODO).rstrip("/")
-    print(f"{task.title}\n  licence: {task.licence}\n  please cite: {task.citation}\n  home: {task.homepage}")
+    print(f"{task.title}\n  license: {task.license}\n  please cite: {task.citation}\n  home: {task.homepage}")
     for record in task.zenodo:
         for file in _files(base, record):
             _download(f"{base}/api/records/{record}/files/{quote(file['key'])}/content", task.home / file["key"], file)

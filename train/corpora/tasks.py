@@ -29,7 +29,7 @@ class Task:
     labels: tuple[str, ...]
     sentences: dict[str, int]
     folder: str
-    licence: str
+    license: str
     homepage: str
     citation: str
     exclude: str = "background"
@@ -45,10 +45,10 @@ class Task:
 
 _N2C2 = {
     "language": "en",
-    "licence": "n2c2 data use agreement: not to be shared",
+    "license": "n2c2 data use agreement: not to be shared",
     "homepage": "https://portal.dbmi.hms.harvard.edu/projects/n2c2-nlp/",
 }
-_PLAN_TL = {"language": "es", "format": "brat", "licence": "CC BY 4.0"}
+_PLAN_TL = {"language": "es", "format": "brat", "license": "CC BY 4.0"}
 _MEDDOPROF = {
     **_PLAN_TL,
     "sentences": {"train": 51_350, "test": 10_008},

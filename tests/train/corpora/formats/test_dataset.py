@@ -44,7 +44,10 @@ def test_rows_of_tokens_are_documents_with_the_names_of_their_tags():
         ({**TOKENS, "ner_tags": [None, None]}, "row 0: found the ner_tags"),
         ({**TOKENS, "tokens": [["a", None, "b"], ["x"]], "ner_tags": [["O"] * 3, ["O"]]}, "row 0: found the tokens"),
         ({"words": [["x"]]}, 'found the columns words, expected "text" and "entities"'),
-        ({"passages": [[{"text": ["x"]}]], "entities": [[]]}, "row 0: this row is not a document of the BigBio kb schema"),
+        (
+            {"passages": [[{"text": ["x"]}]], "entities": [[]]},
+            "row 0: this row is not a document of the BigBio kb schema",
+        ),
     ],
 )
 def test_rows_of_another_form_are_refused(columns, message):

@@ -8,7 +8,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 
 TEMPLATE = Path(__file__).with_name("templates") / "dataset_card.md"
-LICENCES = {"CC BY 4.0": "cc-by-4.0"}  # as the Hub spells them
+HUB_LICENSES = {"CC BY 4.0": "cc-by-4.0"}  # as the Hub spells them
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -21,7 +21,7 @@ def save_dataset_card(
     problems: Mapping[str, int],
     example: Mapping,
     language: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     homepage: str | None = None,
     citation: str | None = None,
     repo_id: str | None = None,
@@ -38,8 +38,8 @@ def save_dataset_card(
     data = DatasetCardData(
         pretty_name=name,
         language=language,
-        license=LICENCES.get(licence, "other") if licence else None,
-        license_name=None if licence is None or licence in LICENCES else "see-card",
+        license=HUB_LICENSES.get(license, "other") if license else None,
+        license_name=None if license is None or license in HUB_LICENSES else "see-card",
         task_categories=["token-classification"],
         task_ids=["named-entity-recognition"],
         size_categories=[next((size for limit, size in SIZES if n_documents < limit), "1M<n<10M")],
@@ -60,7 +60,7 @@ def save_dataset_card(
         labels=labels,
         problems=problems,
         example=json.dumps(example, ensure_ascii=False),
-        licence=licence,
+        license=license,
         homepage=homepage,
         citation=citation,
         repo_id=repo_id,

@@ -1,0 +1,74 @@
+"""What of a run's figures may be published: scores, sizes, settings by name; never a path or a text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .errors import HubError
+
+
+SPELLINGS = {  # settings that were renamed: a run has one of these names
+    "split_kind": ("split_kind", "split"),
+    "split": ("split", "split_kind"),
+}
+
+
+def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
+    """The figures of a run, or of an ensemble's run, as `save_model_card` takes them; empty for a folder without any.
+
+    Raises HubError for `metrics.json` that cannot be read.
+    """
+    metrics = _read_metrics(run / "metrics.json")
+    first = _read_metrics(run / "member-1" / "metrics.json") or metrics
+    settings = first.get("settings", {})
+    scores = {part: metrics[part] for part in ("validation", "test") if metrics.get(part)} | metrics.get("ensemble", {})
+    seconds = [member.get("seconds") for member in metrics.get("members", [metrics])]
+    figures = {
+        **scores,
+        "settings": _published_settings(settings, publishable_settings),
+        **{name: first[name] for name in ("unrepresentable", "device", "versions", "base_model") if name in first},
+        "documents": _pooled(first.get("documents")) if "members" in metrics else first.get("documents"),
+        "seconds": None if None in seconds else sum(seconds),
+        "split": settings.get("split_kind", settings.get("split")),
+    }
+    return {name: value for name, value in figures.items() if value}
+
+
+def member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
+    """`source`, and strict F1 on `validation` and `test` (None where there is none), of each member of an ensemble.
+
+    Args:
+        sources: where each member comes from; "local" says nothing to others and becomes "".
+    """
+    members = _read_metrics(run / "metrics.json").get("members", [])
+    rows = []
+    for number, source in enumerate(sources):
+        scores = members[number] if number < len(members) else {}
+        f1 = {part: scores[part]["f1"] if part in scores else None for part in ("validation", "test")}
+        rows.append({"source": "" if source == "local" else source, **f1})
+    return rows
+
+
+def _published_settings(settings: Mapping, publishable_settings: Sequence[str]) -> dict:
+    names = [spelling for name in publishable_settings for spelling in SPELLINGS.get(name, (name,))]
+    names.append("test_fraction")  # without it, scores on held-out notes pass for results on a dataset's test notes
+    return {name: settings[name] for name in names if settings.get(name) is not None}
+
+
+def _pooled(documents: Mapping | None) -> dict | None:
+    """Counts of an ensemble's documents: each member learns from some and is selected on the others."""
+    if not documents:
+        return None
+    return {"training and selection": documents["train"] + documents["validation"], "test": documents["test"]}
+
+
+def _read_metrics(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise HubError(f"{file}: the figures of the run cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise HubError(f"{file}: found {type(content).__name__}, expected an object with the figures of a run")
+    return content

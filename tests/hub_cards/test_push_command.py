@@ -1,0 +1,43 @@
+"""`clinx push`: a dry run, and what it refuses."""
+
+import pytest
+
+from clinx.cli import main
+from tests.hub_cards.runs import make_app, make_language_model
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """What runs a command that has to be refused, in a folder of its own, and returns the error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        assert main(["push", *arguments]) == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
+    assert main(["push", str(run), "org/notes-ner", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "model.safetensors" in out and "bytes in 14 files" in out and "nothing was pushed" in out
+
+
+def test_a_folder_that_does_not_exist_is_refused(refused):
+    assert "org/notes-ner: there is no such folder" in refused("org/notes-ner", "org/copy")
+
+
+def test_a_name_without_an_organization_is_refused(run, refused):
+    assert "'notes-ner': expected the repo's name as ORG/NAME" in refused(str(run), "notes-ner", "--dry-run")
+
+
+def test_members_are_refused_where_there_are_none(refused, tmp_path, tokenizer):
+    make_language_model(tmp_path / "lm", tokenizer)
+    message = "lm: there are no members (member-1 …), only a run with splits has them"
+    assert message in refused("lm", "org/x", "--members")
+
+
+def test_a_space_with_notes_in_it_is_refused(refused, tmp_path):
+    (make_app(tmp_path / "app") / "notes.csv").write_text("a note")
+    assert "found notes.csv, which a space repo does not hold" in refused("app", "org/demo", "--dry-run")
