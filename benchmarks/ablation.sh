@@ -8,7 +8,7 @@ export CLINX_MODELS="$(realpath "${CLINX_MODELS:-../shared/models}")"
 recipe=train/recipes/ablation-mini.yaml
 runs=runs/ablation-mini
 .venv/bin/clinx study ablation "$recipe" --output_dir "$runs"
-.venv/bin/clinx finetune "$recipe" --splits 5 --split random --soup --output_dir "$runs/random"
+.venv/bin/clinx finetune "$recipe" --splits 5 --split_kind random --soup --output_dir "$runs/random"
 .venv/bin/clinx finetune "$recipe" --distill "$runs/random/model" --output_dir "$runs/student" \
   --unlabelled "$CLINX_CORPORA/meddocan/train" --max_unlabelled_documents 200
 cp "$runs/ablation.json" benchmarks/results/ablation.json

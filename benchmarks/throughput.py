@@ -15,8 +15,7 @@ from transformers import AutoTokenizer, pipeline
 from clinx.corpora import read_corpus
 from clinx.finetuning.batches import WindowCollator
 from clinx.finetuning.windows import label_windows
-from clinx.scoring.evaluation import predicted
-from clinx.scoring.scores import score
+from clinx.scoring.evaluation import evaluate_documents
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 from modeling_clinx.prediction_clinx import DocumentPredictor, _batches
 from modeling_clinx.windows_clinx import special_affixes, tokenize, windows
@@ -84,8 +83,7 @@ def main():
     f1, judged = {}, dev[: args.judged]
     for name in ("packed", "sentence"):
         model.config.segmentation = name
-        found = DocumentPredictor(model, tokenizer)(note.text for note in judged)
-        f1[name] = score(judged, predicted(judged, found))["f1"]
+        f1[name] = evaluate_documents(judged, DocumentPredictor(model, tokenizer)).scores["f1"]
     model.config.segmentation = "packed"
 
     # A training step (forward, backward, AdamW) on the same windows, with the CRF and with a linear head.

@@ -7,10 +7,7 @@ from pathlib import Path
 from .errors import HubError
 
 
-SPELLINGS = {  # settings that were renamed: a run has one of these names
-    "split_kind": ("split_kind", "split"),
-    "split": ("split", "split_kind"),
-}
+OLD_NAMES = {"split_kind": "split"}  # of settings that were renamed: a run has one of the two
 
 
 def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
@@ -50,7 +47,7 @@ def member_scores(run: Path, sources: Sequence[str]) -> list[dict]:
 
 
 def _published_settings(settings: Mapping, publishable_settings: Sequence[str]) -> dict:
-    names = [spelling for name in publishable_settings for spelling in SPELLINGS.get(name, (name,))]
+    names = [name for new in publishable_settings for name in (new, OLD_NAMES.get(new, new))]
     names.append("test_fraction")  # without it, scores on held-out notes pass for results on a dataset's test notes
     return {name: settings[name] for name in names if settings.get(name) is not None}
 

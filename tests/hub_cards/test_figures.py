@@ -7,7 +7,7 @@ import pytest
 from hub_cards.figures import published_figures
 
 
-@pytest.mark.parametrize("publishable", ["split", "split_kind"])
+@pytest.mark.parametrize("publishable", ["split_kind"])
 @pytest.mark.parametrize("name", ["split", "split_kind"])
 def test_the_kind_of_split_is_published_under_the_name_that_the_run_has_for_it(tmp_path, name, publishable):
     (tmp_path / "metrics.json").write_text(json.dumps({"settings": {name: "random", "train": "/home/secret"}}))

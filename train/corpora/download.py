@@ -19,8 +19,8 @@ def download(task: Task, mirror: str | None = None) -> Path:
     """Downloads the task's files that are not there yet into `task.home`, which it returns.
 
     Each file is checked by the size and MD5 that Zenodo's record gives, and appears under its name only then; what an
-    interrupted download left is gone on with. What cannot be downloaded is told: where to apply for it, or to get it,
-    and where to put it.
+    interrupted download left is gone on with. For what cannot be downloaded it prints where to apply for it, or to get
+    it, and where to put it.
 
     Args:
         mirror: base URL in place of https://zenodo.org.
@@ -81,9 +81,9 @@ def _download(url: str, target: Path, expected: dict) -> None:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{url}: cannot download it ({reason}); the same command goes on where it stopped.") from None
-    if (found := _md5(partial)) != expected["md5"]:
+    if (digest := _md5(partial)) != expected["md5"]:
         partial.unlink()
-        raise InputError(f"{url}: found the MD5 {found}, expected {expected['md5']}; it was removed, fetch it again.")
+        raise InputError(f"{url}: found the MD5 {digest}, expected {expected['md5']}; it was removed, fetch it again.")
     partial.replace(target)
     print(target)
 

@@ -88,11 +88,11 @@ def split_of(path: str, named: Mapping[str, str] = SPLITS) -> tuple[str | None, 
     """The split that the first part of a path speaks for which speaks for one, and the number of that part; None for a
     part that speaks for two, as `train_dev`."""
     for number, part in enumerate(path.lower().split("/")):
-        found = {
+        splits = {
             split for split, words in named.items() if re.search(rf"(?<![a-z])({words})([-_]?sets?)?(?![a-z])", part)
         }
-        if found:
-            return (found.pop() if len(found) == 1 else None), number
+        if splits:
+            return (splits.pop() if len(splits) == 1 else None), number
     return None, 0
 
 
@@ -138,8 +138,8 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
         if files and archives:
             print(f"note: {archives[0].where} is not looked into, since files lie beside it", file=sys.stderr)
         elif archives:
-            found = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
-            files = [file for file in found if file.name.lower().endswith(wanted)]
+            inside_archives = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
+            files = [file for file in inside_archives if file.name.lower().endswith(wanted)]
     elif path.is_file() and not is_archive(path.name):
         files = _with_companions(_on_disk(path.name, path), _folder(path.parent, is_deep=False), companions)
     else:

@@ -20,12 +20,12 @@ def scores(references: str, predictions: str) -> list[list]:
         try:
             sides[name] = json.loads(text)
         except ValueError as error:
-            raise gr.Error(f"{name}: found no JSON ({error})") from None
+            raise gr.Error(f"{name}: this is not JSON ({error})") from None
     try:
-        found = METRIC.compute(**sides)
+        result = METRIC.compute(**sides)
     except Exception as error:  # whatever `datasets` makes of rows of another form
         raise gr.Error(f"expected a list of mentions for each document ({error})") from None
-    rows = {"all": found, **found["per_label"]}
+    rows = {"all": result, **result["per_label"]}
     return [[label, *(round(row[column], 4) for column in COLUMNS)] for label, row in rows.items()]
 
 

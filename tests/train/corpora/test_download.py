@@ -65,7 +65,7 @@ def test_a_corpus_is_downloaded_checked_and_read(zenodo, task, tmp_path, capsys)
     out = capsys.readouterr().out
     assert home == tmp_path / "home/clinx/corpora/meddocan"
     assert (home / "corpus.zip").read_bytes() == ARCHIVE
-    assert "licence: CC BY 4.0" in out and "please cite: Marimon" in out and "--task meddocan" in out
+    assert "license: CC BY 4.0" in out and "please cite: Marimon" in out and "--task meddocan" in out
     (document,) = read_splits(home, task=task)["train"]
     assert document.id == "brat/a" and len(document.entities) == 1
     download(task, zenodo.url)
