@@ -104,6 +104,15 @@ def test_members_train_side_by_side_in_processes_of_their_own(few, tmp_path, cap
     assert (tmp_path / "run" / "model" / "config.json").exists() and (tmp_path / "run" / "member-2.log").exists()
 
 
+def test_the_recipe_in_a_members_folder_trains_exactly_that_member(ensemble_run, tmp_path):
+    assert clinx("finetune", ensemble_run / "member-2" / "recipe.yaml", "--output_dir", tmp_path / "run") == 0
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["member-2"]
+    once, again = (
+        load_file(run / "member-2" / "model" / "model.safetensors") for run in (ensemble_run, tmp_path / "run")
+    )
+    assert all(torch.equal(once[name], again[name]) for name in once)
+
+
 def test_splits_written_before_are_used_again(ensemble_run, few, tmp_path):
     command = ("finetune", few, "--split_file", ensemble_run / "splits.json", "--member", 2, "--max_steps", 2)
     assert clinx(*command, "--output_dir", tmp_path / "run") == 0

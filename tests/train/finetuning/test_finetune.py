@@ -64,16 +64,6 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, 
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path):
-    for step, state in ((2, "{}"), (4, '{"global_step": 4'), (10, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        for part in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
-            (tmp_path / f"checkpoint-{step}" / part).touch()
-        if state:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    assert RunFolder(tmp_path).last_checkpoint().name == "checkpoint-2"
-
-
 @pytest.mark.parametrize(
     "overrides, expected",
     [

@@ -1,0 +1,62 @@
+"""A run's folder: who it belongs to, also where an older release began it, and its last complete checkpoint."""
+
+import json
+
+import pytest
+
+from clinx.errors import InputError
+from clinx.finetuning.run_folder import RunFolder
+from clinx.recipe import Recipe
+
+
+CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(encoder="some/encoder", train="notes", split_kind="all", seed=1, output_dir=str(tmp_path / "run"))
+
+
+def write_checkpoint(folder, step, state):
+    (folder / f"checkpoint-{step}").mkdir(parents=True)
+    for part in CHECKPOINT_FILES:
+        (folder / f"checkpoint-{step}" / part).touch()
+    if state:
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+    for step, state in ((2, "{}"), (4, '{"global_step": 4'), (10, None)):
+        write_checkpoint(tmp_path, step, state)
+    assert RunFolder(tmp_path).last_checkpoint().name == "checkpoint-2"
+
+
+def test_a_claim_holds_once_there_is_something_to_lose(recipe):
+    run = RunFolder(recipe.folder)
+    assert not run.claim(recipe) and not run.claim(recipe.changed(seed=2))
+    write_checkpoint(run.path, 2, "{}")
+    with pytest.raises(InputError, match="holds a run with seed 2, not 1"):
+        run.claim(recipe)
+    assert not run.claim(recipe.changed(seed=2, soup=True, members_at_once=2))  # no result depends on these
+    run.write_metrics({})
+    assert run.claim(recipe.changed(seed=2))
+
+
+def test_the_run_of_an_older_release_goes_on_or_is_refused(recipe):
+    run = RunFolder(recipe.folder)
+    write_checkpoint(run.path, 2, "{}")
+    settings = {"encoder": "some/encoder", "train": "notes", "split": "all", "seed": 1, "member": 1, "dropout": 0.1}
+    (run.path / "recipe.json").write_text(json.dumps(settings))
+    assert not run.claim(recipe) and run.last_checkpoint().name == "checkpoint-2"
+    with pytest.raises(InputError, match="holds a run with split_kind 'all', not 'standard'"):
+        run.claim(recipe.changed(split_kind="standard"))
+
+
+def test_the_claim_of_a_member_binds_its_ensemble(recipe):
+    recipe = recipe.changed(split_kind=None, splits=2)
+    member = RunFolder(recipe.changed(member=2).folder)
+    assert not RunFolder(recipe.folder).claim(recipe)
+    assert not member.claim(recipe.changed(member=2))
+    member.write_metrics({})
+    with pytest.raises(InputError, match="holds a run with splits 2, not 3"):
+        RunFolder(recipe.folder).claim(recipe.changed(splits=3))
