@@ -1,29 +1,34 @@
-"""What a fine-tuned CLIN-X repo on the Hub carries: configuration, labels, windows, CRF, model, predictor, pipeline."""
+"""What a fine-tuned CLIN-X repo on the Hub carries: configuration, labels, windows, CRF, model, predictor, pipeline.
 
-from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
+The classes are imported, and registered with transformers, when the first of them is asked for: so whoever only divides
+text into sentences does not wait for torch.
+"""
 
-from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
-from .ensemble_clinx import ClinXEnsembleForTokenClassification, ClinXEnsembleModel
-from .modeling_clinx import ClinXForTokenClassification, ClinXModel
-from .pipeline_clinx import ClinXPipeline
-from .prediction_clinx import DocumentPredictor
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 
-# Where this package is installed, a repo's own code is not needed, and nobody is asked to trust it.
-AutoConfig.register(ClinXConfig.model_type, ClinXConfig)
-AutoModel.register(ClinXConfig, ClinXModel)
-AutoModelForTokenClassification.register(ClinXConfig, ClinXForTokenClassification)
-AutoConfig.register(ClinXEnsembleConfig.model_type, ClinXEnsembleConfig)
-AutoModel.register(ClinXEnsembleConfig, ClinXEnsembleModel)
-AutoModelForTokenClassification.register(ClinXEnsembleConfig, ClinXEnsembleForTokenClassification)
+if TYPE_CHECKING:  # for editors and type checkers
+    from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
+    from .ensemble_clinx import ClinXEnsembleForTokenClassification, ClinXEnsembleModel
+    from .modeling_clinx import ClinXForTokenClassification, ClinXModel
+    from .pipeline_clinx import ClinXPipeline
+    from .prediction_clinx import DocumentPredictor
 
-__all__ = [
-    "ClinXConfig",
-    "ClinXEnsembleConfig",
-    "ClinXEnsembleForTokenClassification",
-    "ClinXEnsembleModel",
-    "ClinXForTokenClassification",
-    "ClinXModel",
-    "ClinXPipeline",
-    "DocumentPredictor",
-]
+_MODULES = {  # of each public class
+    "ClinXConfig": "configuration_clinx",
+    "ClinXEnsembleConfig": "configuration_clinx",
+    "ClinXEnsembleForTokenClassification": "ensemble_clinx",
+    "ClinXEnsembleModel": "ensemble_clinx",
+    "ClinXForTokenClassification": "modeling_clinx",
+    "ClinXModel": "modeling_clinx",
+    "ClinXPipeline": "pipeline_clinx",
+    "DocumentPredictor": "prediction_clinx",
+}
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module(".auto", __name__)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
