@@ -7,23 +7,11 @@ from hypothesis import strategies as st
 
 from clinx.corpora.alignment import align, project_mentions
 from clinx.corpora.ceiling import ceiling_counts
-from clinx.corpora.documents import Document, Entity
+from clinx.corpora.documents import Entity
 from clinx.errors import InputError
 from clinx.finetuning.windows import label_windows
-from modeling_clinx import ClinXConfig
 from modeling_clinx.labels_clinx import spans_from_bio
-
-
-TEXT = "Paciente varón de 54 años con dolor torácico.\nLa Dra. García solicita analítica: hemoglobina 13.5 g/dl. " * 4
-
-
-def document(*mentions: str, text: str = TEXT, label: str = "A") -> Document:
-    spans = [(text.index(mention), text.index(mention) + len(mention)) for mention in mentions]
-    return Document("note", text, [Entity(start, end, label) for start, end in spans])
-
-
-def config(**settings) -> ClinXConfig:
-    return ClinXConfig(entity_types=["A", "B"], **{"window_length": 32, "context_size": 4, **settings})
+from tests.train.annotated import config, document
 
 
 def test_a_label_that_the_model_does_not_know_is_told_with_its_document(tokenizer):

@@ -5,24 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinx.corpora.documents import Document, Entity
+from clinx.corpora.documents import Document
 from clinx.errors import InputError
 from clinx.finetuning.batches import SubwordBatchSampler, WindowCollator
 from clinx.finetuning.windows import label_windows
-from modeling_clinx import ClinXConfig
 from modeling_clinx.windows_clinx import special_affixes
-
-
-TEXT = "Paciente varón de 54 años con dolor torácico.\nLa Dra. García solicita analítica: hemoglobina 13.5 g/dl. " * 4
-
-
-def document(*mentions: str, text: str = TEXT, label: str = "A") -> Document:
-    spans = [(text.index(mention), text.index(mention) + len(mention)) for mention in mentions]
-    return Document("note", text, [Entity(start, end, label) for start, end in spans])
-
-
-def config(**settings) -> ClinXConfig:
-    return ClinXConfig(entity_types=["A", "B"], **{"window_length": 32, "context_size": 4, **settings})
+from tests.train.annotated import config, document
 
 
 def test_padding_is_neither_attended_nor_labelled(tokenizer):

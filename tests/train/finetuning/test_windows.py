@@ -5,20 +5,8 @@ import pytest
 from clinx.corpora.alignment import align
 from clinx.corpora.documents import Document, Entity
 from clinx.finetuning.windows import label_windows
-from modeling_clinx import ClinXConfig
 from modeling_clinx.labels_clinx import spans_from_bio
-
-
-TEXT = "Paciente varón de 54 años con dolor torácico.\nLa Dra. García solicita analítica: hemoglobina 13.5 g/dl. " * 4
-
-
-def document(*mentions: str, text: str = TEXT, label: str = "A") -> Document:
-    spans = [(text.index(mention), text.index(mention) + len(mention)) for mention in mentions]
-    return Document("note", text, [Entity(start, end, label) for start, end in spans])
-
-
-def config(**settings) -> ClinXConfig:
-    return ClinXConfig(entity_types=["A", "B"], **{"window_length": 32, "context_size": 4, **settings})
+from tests.train.annotated import config, document
 
 
 @pytest.mark.parametrize("segmentation", ["packed", "sentence"])

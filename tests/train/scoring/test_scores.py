@@ -7,20 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinx.corpora.documents import Document, Entity
+from clinx.corpora.documents import Document
 from clinx.errors import InputError
 from clinx.scoring.scores import median_member, score
 from clinx.strict_f1.strict_f1 import count_matches
+from tests.train.scoring.systems import document
 
 
 ROOT = Path(__file__).parents[3]
-
-
-TEXT = "x" * 40
-
-
-def document(id: str, *spans: tuple[int, int, str]) -> Document:
-    return Document(id, TEXT, [Entity(*span) for span in spans])
 
 
 @pytest.fixture(scope="module")

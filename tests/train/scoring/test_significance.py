@@ -1,32 +1,11 @@
 """Whether two systems differ: interval and p-value."""
 
-import random
-
 import pytest
-from hypothesis import strategies as st
 
-from clinx.corpora.documents import Document, Entity
 from clinx.errors import InputError
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare
-
-
-TEXT = "x" * 40
-
-
-def document(id: str, *spans: tuple[int, int, str]) -> Document:
-    return Document(id, TEXT, [Entity(*span) for span in spans])
-
-
-spans = st.lists(st.tuples(st.integers(0, 2), st.integers(3, 5), st.sampled_from("XYZ")), max_size=6)
-
-
-def noisy(gold: list[Document], kept: float, seed: int) -> list[Document]:
-    chance = random.Random(seed)
-    return [Document(d.id, d.text, [e for e in d.entities if chance.random() < kept]) for d in gold]
-
-
-GOLD = [document(str(i), *((s, s + 2, "XYZ"[n % 3]) for n, s in enumerate(range(0, 30, 3)))) for i in range(40)]
+from tests.train.scoring.systems import GOLD, document, noisy
 
 
 def test_a_system_does_not_differ_from_itself():
