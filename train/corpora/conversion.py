@@ -95,7 +95,7 @@ def _write_dataset(
     for split, part in splits.items():
         to_dataset(part, features).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
     (note,) = synthetic_notes(1)
-    about = {key: getattr(task, key) for key in ("language", "license", "homepage", "citation")} if task else {}
+    task_fields = {key: getattr(task, key) for key in ("language", "license", "homepage", "citation")} if task else {}
     save_dataset_card(
         folder,
         name=task.title if task else name,
@@ -111,5 +111,5 @@ def _write_dataset(
         problems=dict(Counter(problem.kind for problem in problems)),
         example=to_dataset([cut(note, 0, sentence_boundaries(note)[4])])[0],
         repo_id=repo_id,
-        **about,
+        **task_fields,
     )
