@@ -15,6 +15,7 @@ from .crf_clinx import ClinXCRF
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
     from .labels_clinx import TagSet  # noqa: F401
+    from .lattice_clinx import Lattice  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401

@@ -8,6 +8,7 @@ from transformers import Pipeline
 from .configuration_clinx import PrivateByDefault
 from .crf_clinx import ClinXCRF  # noqa: F401  transformers carries along what a file itself imports: all siblings
 from .labels_clinx import TagSet  # noqa: F401
+from .lattice_clinx import Lattice  # noqa: F401
 from .prediction_clinx import DocumentPredictor
 from .vote_clinx import vote  # noqa: F401
 from .windows_clinx import Window  # noqa: F401

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .crf_clinx import BLOCK
 from .labels_clinx import spans_from_bio
+from .lattice_clinx import BLOCK, Spans
 from .vote_clinx import vote
 from .windows_clinx import Tokens, special_affixes, tokenize, windows
 
@@ -160,7 +160,7 @@ class _Readings:
     def marginals(self):
         """Yields the first position and the members' (T', B, K) marginals of each block, the last block first."""
         for blocks in zip(*map(self.lattices, range(len(self.crfs))), strict=True):
-            yield blocks[0][0], [(lattice.prior * lattice.beta).cpu().numpy() for _, lattice in blocks]
+            yield blocks[0][0], [lattice.marginals().cpu().numpy() for _, lattice in blocks]
 
     def disagreement(self) -> np.ndarray:
         labels = self.bio[self.paths]
@@ -186,7 +186,7 @@ class _Readings:
         scores, agreement = [], np.zeros(len(starts))
         for n, (crf, (emissions, lengths, _)) in enumerate(zip(self.crfs, self.chains, strict=True)):
             spans = (torch.from_numpy(part).to(emissions.device) for part in (rows, starts, stops, types))
-            scores.append(crf.span_posteriors(self.lattices(n), lengths, *spans).clamp(0.0, 1.0).cpu().numpy())
+            scores.append(crf.span_posteriors(self.lattices(n), lengths, Spans(*spans)).clamp(0.0, 1.0).cpu().numpy())
             agreement += np.isin(keys, self._spans(self.paths[n])[3])
         scores = np.sort(scores, 0).mean(0)  # sorted: a sum that does not depend on the members' order
         return rows, starts, stops, types, scores, agreement / len(self.crfs)

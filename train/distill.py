@@ -87,7 +87,7 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
             torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
             for name in ("alpha", "prior", "beta")
         )
-        psi, _ = member.crf._psi()
+        psi = member.crf.potentials().psi
         tags = tags + (prior * beta).cpu().numpy()
         pairs = pairs + np.stack(
             [(psi * (alpha[a : b - 1].t() @ beta[a + 1 : b])).cpu().numpy() for a, b in itertools.pairwise(cuts)]
