@@ -24,7 +24,6 @@ from modeling_clinx.prediction_clinx import DocumentPredictor
 from .errors import InputError
 from .splits import cut, sentence_boundaries
 from .synthetic import synthetic_notes
-from .trainer import entities_of
 
 
 TOLD = (  # settings that say how it was trained, and name no place
@@ -196,10 +195,10 @@ def _note(language: str | None) -> str:
 def _entities(source: str | Path, text: str) -> list[dict]:
     model = AutoModelForTokenClassification.from_pretrained(source)
     predictor = DocumentPredictor(model, AutoTokenizer.from_pretrained(source))
-    (found,) = predictor([text])
+    (prediction,) = predictor([text])
     return [
-        {"entity_group": e.label, "score": e.score, "word": text[e.start : e.end], "start": e.start}
-        for e in entities_of(found)
+        {"entity_group": span.label, "score": span.score, "word": text[span.start : span.end], "start": span.start}
+        for span in prediction.rows()
     ]
 
 

@@ -74,7 +74,7 @@ def predict(
         raise InputError(f"cannot load the model {model}: {error}") from error
     if not isinstance(network, (ClinXForTokenClassification, ClinXEnsembleForTokenClassification)):
         raise InputError(f"{model} is a {type(network).__name__}, expected a model or an ensemble of CLIN-X")
-    if disagreement and not hasattr(network, "members"):
+    if disagreement and network.config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     predictor = DocumentPredictor(network, tokenizer, batch_size)
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,10 +29,8 @@ def predicted(documents: Sequence[Document], predictions) -> list[Document]:
     ]
 
 
-def entities_of(found) -> list[Entity]:
-    agreement = [None] * len(found.labels) if found.agreement is None else found.agreement.tolist()
-    columns = (found.starts.tolist(), found.ends.tolist(), found.labels, found.scores.tolist(), agreement)
-    return [Entity(*row) for row in zip(*columns, strict=True)]
+def entities_of(prediction) -> list[Entity]:
+    return [Entity(span.start, span.end, span.label, span.score, span.agreement) for span in prediction.rows()]
 
 
 class ClinXTrainer(Trainer):
