@@ -7,7 +7,6 @@ import os
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from report import arguments, finish, interleaved
 from transformers import AutoTokenizer, pipeline
@@ -17,32 +16,17 @@ from clinx.finetuning.batches import WindowCollator
 from clinx.finetuning.windows import label_windows
 from clinx.scoring.evaluation import evaluate_documents
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
-from modeling_clinx.prediction_clinx import DocumentPredictor, _batches
-from modeling_clinx.windows_clinx import special_affixes, tokenize, windows
+from modeling_clinx.prediction_clinx import DocumentPredictor
+from modeling_clinx.windows_clinx import tokenize
 
 
 def encoder_batches(model, tokenizer, texts, batch_size=16):
     """The very batches that the predictor makes of these texts: lists of windows, in the same order and grouping."""
     predictor = DocumentPredictor(model, tokenizer, batch_size)
-    prefix, suffix = special_affixes(tokenizer)
-    n_special, remaining = len(prefix) + len(suffix), iter(texts)
-    while chunk := list(predictor._read_ahead(remaining)):
-        documents = tokenize(tokenizer, chunk)
-        rows = [
-            [*prefix, *tokens.ids[window.start : window.stop].tolist(), *suffix]
-            for text, tokens in zip(chunk, documents, strict=True)
-            for window in windows(text, tokens, model.config, n_special)
-        ]
-        lengths = np.array([len(row) for row in rows])
-        for batch in _batches(lengths, batch_size * model.config.window_length):
-            ids = torch.full((len(batch), int(lengths[batch].max())), tokenizer.pad_token_id)
-            for i, index in enumerate(batch):
-                ids[i, : lengths[index]] = torch.tensor(rows[index])
-            yield (
-                ids,
-                (torch.arange(ids.shape[1]) < torch.from_numpy(lengths[batch])[:, None]).long(),
-                lengths[batch].sum(),
-            )
+    remaining = iter(texts)
+    while texts_ahead := list(predictor.read_ahead(remaining)):
+        for batch in predictor.window_batches(texts_ahead, tokenize(tokenizer, texts_ahead)):
+            yield batch.input_ids, batch.attention_mask, int(batch.attention_mask.sum())
 
 
 def main():

@@ -36,15 +36,9 @@ def find_entities(model: str | Path, note: str) -> list[dict]:
         AutoTokenizer.from_pretrained(model),
     )
     (prediction,) = predictor([note])
-    columns = (
-        prediction.labels,
-        prediction.scores.tolist(),
-        prediction.starts.tolist(),
-        prediction.ends.tolist(),
-    )
     return [
-        {"entity_group": label, "score": score, "word": note[start:end], "start": start}
-        for label, score, start, end in zip(*columns, strict=True)
+        {"entity_group": span.label, "score": span.score, "word": note[span.start : span.end], "start": span.start}
+        for span in prediction.rows()
     ]
 
 

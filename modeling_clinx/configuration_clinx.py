@@ -64,6 +64,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         "AutoModelForTokenClassification": "modeling_clinx.ClinXForTokenClassification",
     }
     keys_to_ignore_at_inference = ["emissions"]
+    vote = None  # a single model decides alone
 
     def __init__(
         self,

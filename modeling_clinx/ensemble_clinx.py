@@ -17,7 +17,9 @@ from .modeling_clinx import ClinXForTokenClassification, ClinXModel, ClinXOutput
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
     from .crf_clinx import ClinXCRF  # noqa: F401
+    from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
+    from .lattice_clinx import Lattice  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401

@@ -14,7 +14,9 @@ from .crf_clinx import ClinXCRF
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
+    from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
+    from .lattice_clinx import Lattice  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
@@ -36,6 +38,16 @@ def _without_pooler(config) -> dict:
     model_class = model_class[0] if isinstance(model_class, (tuple, list)) else model_class
     known = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     return {"add_pooling_layer": False} if known else {}
+
+
+def _max_positions(encoder) -> int | None:
+    """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
+    max_positions = getattr(encoder.config, "max_position_embeddings", None)
+    if not max_positions or max_positions < 0:
+        return None
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
+    return max_positions if padding_idx is None else max_positions - padding_idx - 1
 
 
 class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
@@ -114,19 +126,21 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         else:
             encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
             encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))
-        room = getattr(encoder.config, "max_position_embeddings", None)
-        if room and room > 0:
-            table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
-            if getattr(table, "padding_idx", None) is not None:  # as in RoBERTa, where positions begin after it
-                room -= table.padding_idx + 1
-            config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), room)
+        max_positions = _max_positions(encoder)
+        if max_positions is not None:
+            config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
         special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
         model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
         model.encoder = encoder
         return model
 
-    def emit(self, input_ids, attention_mask=None, token_type_ids=None):
-        """(B, T, K) float32 emissions of every subword, of (B, T) inputs as the encoder takes them."""
+    @property
+    def members(self) -> list["ClinXForTokenClassification"]:
+        """The models that vote, as an ensemble has several of: this one alone."""
+        return [self]
+
+    def compute_emissions(self, input_ids, attention_mask=None, token_type_ids=None) -> torch.Tensor:
+        """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -148,7 +162,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
         Raises ValueError for labels that the constraints forbid; names the row of the batch.
         """
-        emissions = self.emit(input_ids, attention_mask, token_type_ids)
+        emissions = self.compute_emissions(input_ids, attention_mask, token_type_ids)
         if core_mask is None:
             special = torch.tensor(self.config.special_ids, dtype=input_ids.dtype, device=input_ids.device)
             core_mask = ~torch.isin(input_ids, special)

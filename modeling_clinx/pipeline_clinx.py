@@ -7,7 +7,9 @@ from transformers import Pipeline
 
 from .configuration_clinx import PrivateByDefault
 from .crf_clinx import ClinXCRF  # noqa: F401  transformers carries along what a file itself imports: all siblings
+from .decoding_clinx import MemberDecodings  # noqa: F401
 from .labels_clinx import TagSet  # noqa: F401
+from .lattice_clinx import Lattice  # noqa: F401
 from .prediction_clinx import DocumentPredictor
 from .vote_clinx import vote  # noqa: F401
 from .windows_clinx import Window  # noqa: F401
@@ -70,19 +72,17 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
         return text, next(DocumentPredictor(self.model, self.tokenizer)([text]))
 
     def postprocess(self, model_outputs, subwords: bool = False, ignore_labels=("O",)) -> list[dict]:
-        text, found = model_outputs
-        agreement = [None] * len(found.labels) if found.agreement is None else found.agreement
-        columns = (found.starts, found.ends, found.labels, found.scores, found.positions, agreement)
+        text, prediction = model_outputs
         return [
             {
-                "entity" if subwords else "entity_group": label,
-                "score": float(score),
-                **({} if agreement is None else {"agreement": float(agreement)}),
-                **({"index": int(position)} if subwords else {}),
-                "word": text[start:end],
-                "start": int(start),
-                "end": int(end),
+                "entity" if subwords else "entity_group": span.label,
+                "score": span.score,
+                **({} if span.agreement is None else {"agreement": span.agreement}),
+                **({"index": span.position} if subwords else {}),
+                "word": text[span.start : span.end],
+                "start": span.start,
+                "end": span.end,
             }
-            for start, end, label, score, position, agreement in zip(*columns, strict=True)
-            if label not in ignore_labels
+            for span in prediction.rows()
+            if span.label not in ignore_labels
         ]

@@ -8,14 +8,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from .crf_clinx import BLOCK
-from .labels_clinx import spans_from_bio
-from .vote_clinx import vote
-from .windows_clinx import Tokens, special_affixes, tokenize, windows
+from .decoding_clinx import MemberDecodings
+from .windows_clinx import Tokens, Window, special_affixes, tokenize, windows
+
+
+CHARACTERS_A_SUBWORD = 3  # about, for reading ahead
+MAX_DOCUMENTS_AHEAD = 1024
+MAX_POSITIONS_TO_DECODE = 16384  # chain positions that are decoded at a time, padding included
+
+
+class PredictedSpan(NamedTuple):
+    """An entity, or the label of a single subword, as plain Python values."""
+
+    start: int  # first character
+    end: int  # character after the last
+    label: str
+    score: float
+    agreement: float | None
+    position: int  # index of the first subword among the document's
 
 
 class Prediction(NamedTuple):
-    """What was found in one document: `labels[i]` is at characters `starts[i]` to `ends[i]` (half-open)."""
+    """What was found in one document, in columns: `labels[i]` is at characters `starts[i]` to `ends[i]` (half-open)."""
 
     starts: np.ndarray  # (n,) int64
     ends: np.ndarray  # (n,) int64
@@ -24,6 +38,25 @@ class Prediction(NamedTuple):
     positions: np.ndarray  # (n,) int64 index of the first subword among the document's
     agreement: np.ndarray | None  # (n,) float64 share of an ensemble's members that find the very same
     disagreement: float  # vote entropy of the members' labels, mean over subwords, in nats; 0 for one model
+
+    def rows(self) -> list[PredictedSpan]:
+        """The same as rows, in the order of the text; `agreement` is None for a single model."""
+        n_spans = len(self.labels)
+        agreement = [None] * n_spans if self.agreement is None else self.agreement.tolist()
+        starts, ends, scores, positions = (
+            column.tolist() for column in (self.starts, self.ends, self.scores, self.positions)
+        )
+        columns = (starts, ends, self.labels, scores, agreement, positions)
+        return [PredictedSpan(*row) for row in zip(*columns, strict=True)]
+
+
+class WindowBatch(NamedTuple):
+    """B windows of up to T subwords as the encoder takes them, and where the emissions of their cores belong."""
+
+    input_ids: torch.Tensor  # (B, T) int64
+    attention_mask: torch.Tensor  # (B, T) int64
+    core_mask: torch.Tensor  # (B, T) bool
+    positions: torch.Tensor  # (core_mask.sum(),) int64 among the chain positions of all documents, one after another
 
 
 class DocumentPredictor:
@@ -39,8 +72,8 @@ class DocumentPredictor:
 
     def __init__(self, model, tokenizer, batch_size: int = 16):
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
-        self.members = list(getattr(model, "members", [model]))
-        tokenize(tokenizer, ["a"])
+        self.members = list(model.members)
+        tokenize(tokenizer, ["a"])  # refuses a slow tokenizer before anything is read
         self.prefix, self.suffix = special_affixes(tokenizer)
 
     def __call__(self, texts: Iterable[str], subwords: bool = False) -> Iterator[Prediction]:
@@ -49,15 +82,17 @@ class DocumentPredictor:
         With `subwords` it holds the BIO label of every chain position, with its marginal, rather than spans.
         """
         texts = iter(texts)
-        while texts_ahead := list(self._read_ahead(texts)):
+        while texts_ahead := list(self.read_ahead(texts)):
             yield from self._predict(texts_ahead, subwords)
 
-    def _read_ahead(self, texts):
-        room = 8 * self.batch_size * self.model.config.window_length * 3  # about 3 characters a subword
-        for text in islice(texts, 1024):
+    def read_ahead(self, texts: Iterator[str]) -> Iterator[str]:
+        """Takes texts, at least one if there is one, until they fill about eight batches of windows."""
+        n_subwords = 8 * self.batch_size * self.model.config.window_length
+        n_characters = CHARACTERS_A_SUBWORD * n_subwords
+        for text in islice(texts, MAX_DOCUMENTS_AHEAD):
             yield text
-            room -= len(text)
-            if room <= 0:
+            n_characters -= len(text)
+            if n_characters <= 0:
                 return
 
     def _predict(self, texts: list[str], subwords: bool) -> list[Prediction]:
@@ -66,146 +101,92 @@ class DocumentPredictor:
         try:
             with torch.inference_mode():
                 documents = tokenize(self.tokenizer, texts, self.model.config.unit)
-                sizes = np.array([int(tokens.chain.sum()) for tokens in documents])
-                emissions = self.emissions(texts, documents, sizes)
-                results: dict[int, Prediction] = {}
-                for group in _batches(sizes, budget=16384):
-                    chunks = [_padded([part[i] for i in group]) for part in emissions]
-                    for i, found in zip(group, self._decode(chunks, sizes[group], subwords), strict=True):
-                        results[i] = self._to_characters(documents[i], *found)
+                lengths = np.array([int(tokens.chain.sum()) for tokens in documents])
+                emissions = self.compute_emissions(texts, documents)
+                predictions = [self._no_spans() for _ in documents]
+                for group in padded_batches(lengths, MAX_POSITIONS_TO_DECODE):
+                    of_group = [_padded([by_document[i] for i in group]) for by_document in emissions]
+                    decodings = MemberDecodings([member.crf for member in self.members], of_group, lengths[group])
+                    decoded = self._decode(decodings, [documents[i] for i in group], subwords)
+                    for i, prediction in zip(group, decoded, strict=True):
+                        predictions[i] = prediction
         finally:
             self.model.train(was_training)
-        nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0), np.zeros(0), 0.0)
-        return [results.get(i) or self._to_characters(tokens, *nothing) for i, tokens in enumerate(documents)]
+        return predictions
 
-    def emissions(self, texts, documents: list[Tokens], sizes: np.ndarray) -> list[list[torch.Tensor]]:
+    def compute_emissions(self, texts: list[str], documents: list[Tokens]) -> list[list[torch.Tensor]]:
         """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
-        config = self.model.config
-        n_special = len(self.prefix) + len(self.suffix)
-        found = [
-            (i, window)
-            for i, (text, tokens) in enumerate(zip(texts, documents, strict=True))
+        lengths = [int(tokens.chain.sum()) for tokens in documents]
+        stitched = [
+            torch.empty(sum(lengths), len(member.crf.tags), device=member.classifier.weight.device)
+            for member in self.members
+        ]
+        for batch in self.window_batches(texts, documents):
+            for member, emissions in zip(self.members, stitched, strict=True):
+                ids, attention, core, positions = (tensor.to(emissions.device) for tensor in batch)
+                emissions[positions] = member.compute_emissions(ids, attention)[core]
+        return [list(emissions.split(lengths)) for emissions in stitched]
+
+    def window_batches(self, texts: list[str], documents: list[Tokens]) -> Iterator[WindowBatch]:
+        """The windows of tokenized documents, those of like length together, the longest first."""
+        config, n_special = self.model.config, len(self.prefix) + len(self.suffix)
+        placed = [
+            (tokens, window)
+            for text, tokens in zip(texts, documents, strict=True)
             for window in windows(text, tokens, config, n_special)
         ]
-        labelled = [documents[i].chain[window.core_start : window.core_stop] for i, window in found]
-        offsets = np.cumsum([0, *(chain.sum() for chain in labelled)])  # cores follow each other, and leave nothing out
-        stitched = [torch.empty(offsets[-1], len(m.crf.tags), device=m.classifier.weight.device) for m in self.members]
-        pad = self.tokenizer.pad_token_id or 0
-        lengths = np.array([window.stop - window.start + n_special for _, window in found])
-        for batch in _batches(lengths, budget=self.batch_size * config.window_length):
+        lengths = np.array([window.stop - window.start + n_special for _, window in placed])
+        cores = [tokens.chain[window.core_start : window.core_stop] for tokens, window in placed]
+        offsets = np.cumsum([0, *(core.sum() for core in cores)])  # cores follow each other, and leave nothing out
+        for batch in padded_batches(lengths, self.batch_size * config.window_length):
             shape = (len(batch), int(lengths[batch].max()))
-            input_ids, core = np.full(shape, pad), np.zeros(shape, bool)
-            goals = []
+            input_ids, core_mask = np.full(shape, self.tokenizer.pad_token_id or 0), np.zeros(shape, bool)
             for row, index in enumerate(batch):
-                i, window = found[index]
-                ids = [*self.prefix, *documents[i].ids[window.start : window.stop], *self.suffix]
-                input_ids[row, : len(ids)] = ids
+                tokens, window = placed[index]
+                input_ids[row, : lengths[index]] = self._with_special_tokens(tokens, window)
                 first = len(self.prefix) + window.core_start - window.start
-                core[row, first : first + len(labelled[index])] = labelled[index]
-                goals.append(np.arange(offsets[index], offsets[index + 1]))
-            attention = torch.arange(shape[1]) < torch.from_numpy(lengths[batch])[:, None]
-            inputs = (torch.from_numpy(input_ids), attention.long(), torch.from_numpy(core))
-            goals = torch.from_numpy(np.concatenate(goals))
-            for member, whole in zip(self.members, stitched, strict=True):
-                ids, attention, core = (x.to(whole.device) for x in inputs)
-                whole[goals.to(whole.device)] = member.emit(ids, attention)[core]
-        return [list(whole.split(sizes.tolist())) for whole in stitched]
+                core_mask[row, first : first + len(cores[index])] = cores[index]
+            attention_mask = np.arange(shape[1]) < lengths[batch][:, None]
+            positions = np.concatenate([np.arange(offsets[index], offsets[index + 1]) for index in batch])
+            arrays = (input_ids, attention_mask.astype(np.int64), core_mask, positions)
+            yield WindowBatch(*map(torch.from_numpy, arrays))
 
-    def _decode(self, emissions: list[torch.Tensor], sizes: np.ndarray, subwords: bool):
-        """Yields first positions, positions after the last, labels, scores, agreement and disagreement of each row.
+    def _with_special_tokens(self, tokens: Tokens, window: Window) -> list[int]:
+        return [*self.prefix, *tokens.ids[window.start : window.stop], *self.suffix]
 
-        `emissions` are (B, T, K) by member, `sizes` (B,) the positions of each row.
-        """
-        config, readings = self.model.config, _Readings(self.members, emissions, sizes)
-        path = readings.paths[0]
-        if hasattr(self.model, "members"):
-            by_mass, linear = config.vote == "average", config.head == "linear"
-            path = vote(readings.tags, readings.paths, sizes, readings.marginals(), by_mass, linear)
-        found = readings.subwords(path) if subwords else readings.spans(path)
-        rows, starts, stops, labels, scores, agreement = found
+    def _decode(self, decodings: MemberDecodings, documents: list[Tokens], subwords: bool) -> list[Prediction]:
+        """What the members settle on, in characters of the documents that they have decoded."""
+        config = self.model.config
+        path = decodings.joint_path(config.vote)
+        spans = decodings.labelled_positions(path) if subwords else decodings.entities(path)
         names = config.id2label if subwords else config.entity_types
-        names, disagreement = [names[label] for label in labels.tolist()], readings.disagreement()
-        cuts = np.searchsorted(rows, np.arange(len(sizes) + 1))
-        for row, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
-            yield starts[a:b], stops[a:b], names[a:b], scores[a:b], agreement[a:b], disagreement[row]
+        columns = (documents, spans.by_document(len(documents)), decodings.disagreement())
+        predictions = []
+        for tokens, of_document, disagreement in zip(*columns, strict=True):
+            subword = np.flatnonzero(tokens.chain)
+            first, last = subword[of_document.starts], subword[of_document.stops - 1]
+            labels = [names[label] for label in of_document.labels.tolist()]
+            agreement = None if config.vote is None else of_document.agreement
+            place = (tokens.starts[first], tokens.ends[last])
+            predictions.append(Prediction(*place, labels, of_document.scores, first, agreement, disagreement))
+        return predictions
 
-    def _to_characters(self, tokens: Tokens, starts, stops, labels, scores, agreement, disagreement) -> Prediction:
-        position = np.flatnonzero(tokens.chain)
-        first, last = position[starts], position[stops - 1]
-        agreement = agreement if hasattr(self.model, "members") else None
-        return Prediction(tokens.starts[first], tokens.ends[last], labels, scores, first, agreement, disagreement)
+    def _no_spans(self) -> Prediction:
+        """The prediction for a document without chain positions."""
+        none, no_scores = np.zeros(0, np.int64), np.zeros(0)
+        agreement = None if self.model.config.vote is None else no_scores
+        return Prediction(none, none, [], no_scores, none, agreement, 0.0)
 
 
-class _Readings:
-    """What N members make of B documents of up to T positions: their paths, and the lattices of their chains."""
-
-    def __init__(self, members, emissions: list[torch.Tensor], sizes: np.ndarray):
-        self.crfs, self.tags, self.sizes = [member.crf for member in members], members[0].crf.tags, sizes
-        self.chains = [
-            (e, torch.from_numpy(sizes).to(e.device), torch.ones(len(e), 2, dtype=torch.bool, device=e.device))
-            for e in emissions
-        ]
-        decoded = [crf.decode(*chain).cpu().numpy() for crf, chain in zip(self.crfs, self.chains, strict=True)]
-        self.paths = np.stack(decoded)  # (N, B, T) tags
-        self.on_chain = np.arange(self.paths.shape[2]) < sizes[:, None]
-        self.bio = self.tags.bio.numpy()
-        self.kept: list = [None] * len(members)
-
-    def lattices(self, n: int):
-        """As the CRF yields them; kept where they fit in one block, computed anew for each use where they do not."""
-        if self.kept[n] is None and self.paths.shape[2] <= BLOCK:
-            self.kept[n] = list(self.crfs[n].posteriors(*self.chains[n]))
-        return self.kept[n] or self.crfs[n].posteriors(*self.chains[n])
-
-    def marginals(self):
-        """Yields the first position and the members' (T', B, K) marginals of each block, the last block first."""
-        for blocks in zip(*map(self.lattices, range(len(self.crfs))), strict=True):
-            yield blocks[0][0], [(lattice.prior * lattice.beta).cpu().numpy() for _, lattice in blocks]
-
-    def disagreement(self) -> np.ndarray:
-        labels = self.bio[self.paths]
-        shares = [np.where(self.on_chain, (labels == own).mean(0), 1.0) for own in labels]  # (B, T) each
-        return -np.log(shares).mean(0).sum(1) / self.sizes
-
-    def subwords(self, path: np.ndarray):
-        """Row, position, position after it, BIO id, mean marginal and agreement of every position of a (B, T) path."""
-        labels, scores = self.bio[path], np.zeros(path.shape)
-        for first, members in self.marginals():
-            part = slice(first, first + len(members[0]))
-            of_label = self.bio[None, None] == labels[:, part].T[..., None]  # (T', B, K)
-            scores[:, part] = np.sort([(member * of_label).sum(2) for member in members], 0).mean(0).T
-        rows, at = np.nonzero(self.on_chain)
-        agreement = (self.bio[self.paths] == labels).mean(0)
-        return rows, at, at + 1, *(of_all[rows, at] for of_all in (labels, scores, agreement))
-
-    def spans(self, path: np.ndarray):
-        """Row, first position, position after the last, type, mean posterior and agreement of every span of a path."""
-        starts, stops, types, keys = self._spans(path)
-        width = path.shape[1] + 1
-        rows, starts, stops = starts // width, starts % width, stops % width
-        scores, agreement = [], np.zeros(len(starts))
-        for n, (crf, (emissions, lengths, _)) in enumerate(zip(self.crfs, self.chains, strict=True)):
-            spans = (torch.from_numpy(part).to(emissions.device) for part in (rows, starts, stops, types))
-            scores.append(crf.span_posteriors(self.lattices(n), lengths, *spans).clamp(0.0, 1.0).cpu().numpy())
-            agreement += np.isin(keys, self._spans(self.paths[n])[3])
-        scores = np.sort(scores, 0).mean(0)  # sorted: a sum that does not depend on the members' order
-        return rows, starts, stops, types, scores, agreement / len(self.crfs)
-
-    def _spans(self, path: np.ndarray):
-        """Spans of all rows at once, each row followed by an O, and a number that tells them apart."""
-        starts, stops, types = spans_from_bio(np.pad(self.bio[path] * self.on_chain, ((0, 0), (0, 1))).ravel())
-        return starts, stops, types, (starts * (path.size + len(path)) + stops) * self.tags.n_types + types
+def padded_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Indices of items that are not empty, longest first, in batches of at most `budget` once padded (or of one)."""
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    while len(order):
+        fits = max(1, budget // int(lengths[order[0]]))
+        yield order[:fits]
+        order = order[fits:]
 
 
 def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
     return rows[0][None] if len(rows) == 1 else nn.utils.rnn.pad_sequence(rows, True)  # a long document is not copied
-
-
-def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Indices of non-empty items, longest first, in batches of at most `budget` once padded (or of one item)."""
-    order = np.argsort(-sizes, kind="stable")
-    order = order[sizes[order] > 0]
-    while len(order):
-        fits = max(1, budget // int(sizes[order[0]]))
-        yield order[:fits]
-        order = order[fits:]

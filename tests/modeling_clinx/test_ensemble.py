@@ -119,17 +119,17 @@ def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokeniz
     tags = voters.members[0].crf.tags
 
     def emitting(roles):
-        def emit(input_ids, attention_mask=None):
+        def compute_emissions(input_ids, attention_mask=None):
             emissions = torch.zeros(*input_ids.shape, len(tags))
             emissions[..., tags.roles.index("O")] = 20.0
             for position, role in enumerate(roles, 1):  # after <s>
                 emissions[:, position, tags.roles.index(role)] = 40.0
             return emissions
 
-        return emit
+        return compute_emissions
 
     for member, roles in zip(voters.members, ("OBIE", "BIEO", "BEOS"), strict=True):
-        member.emit = emitting(roles)
+        member.compute_emissions = emitting(roles)
     found = read(voters, tokenizer, ["dolor torácico de 3 horas"])[0]
     assert found.positions.tolist() == [0] and found.labels == ["FARMACO"]
     assert found.agreement.tolist() == [0.0] and found.scores.max() < 1e-3
@@ -143,16 +143,16 @@ def test_averaging_looks_at_marginals_and_not_at_votes(member_folders, tokenizer
         tags = voters.members[0].crf.tags
 
         def emitting(advantage, tags=tags):
-            def emit(input_ids, attention_mask=None):
+            def compute_emissions(input_ids, attention_mask=None):
                 emissions = torch.full((*input_ids.shape, len(tags)), -50.0)
                 emissions[..., tags.roles.index("O")] = 0.0
                 emissions[:, 1, tags.roles.index("S")] = advantage
                 return emissions
 
-            return emit
+            return compute_emissions
 
         for member, advantage in zip(voters.members, (-0.1, -0.1, 9.0), strict=True):
-            member.emit = emitting(advantage)
+            member.compute_emissions = emitting(advantage)
         assert voters.config.vote == vote
         found[vote] = read(voters, tokenizer, ["fiebre alta"])[0].labels
     assert found == {"majority": [], "average": ["FARMACO"]}

@@ -70,7 +70,7 @@ def test_an_unknown_word_is_on_the_chain(model, tokenizer):
 
 def test_the_loss_is_that_of_the_crf_per_labelled_subword(model, batch, labels, tokenizer):
     core = core_of(batch, tokenizer)
-    emissions = model.emit(**batch)
+    emissions = model.compute_emissions(**batch)
     expected = torch.zeros((), dtype=torch.float64)
     for row in range(2):
         chain, gold = emissions[row, core[row]][None], labels[row, core[row]][None]

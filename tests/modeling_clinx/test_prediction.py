@@ -94,7 +94,8 @@ def test_a_score_is_the_probability_of_all_labellings_with_that_entity(tiny_enco
     found = next(DocumentPredictor(model, tokenizer)([SENTENCE]))
     tokens = tokenize(tokenizer, [SENTENCE])[0]
     with torch.no_grad():
-        emissions = model.emit(torch.tensor([[0, *tokens.ids.tolist(), 2]]))[:, 1:-1][:, torch.from_numpy(tokens.chain)]
+        emissions = model.compute_emissions(torch.tensor([[0, *tokens.ids.tolist(), 2]]))[:, 1:-1]
+        emissions = emissions[:, torch.from_numpy(tokens.chain)]
     chain = (emissions, torch.tensor([emissions.shape[1]]), torch.ones(1, 2, dtype=torch.bool))
     log_z = model.crf.log_partition(*chain)[0]
     assert found.labels

@@ -79,16 +79,14 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
     """The members' mean marginals (T, K) of a document, and those of its tag pairs (K, K), summed between the cuts."""
     predictor.model.eval()
     tags, pairs = 0.0, 0.0
-    for member, (emissions,) in zip(
-        predictor.members, predictor.emissions([text], tokens, np.array([size])), strict=True
-    ):
+    for member, (emissions,) in zip(predictor.members, predictor.compute_emissions([text], tokens), strict=True):
         edges = torch.ones(1, 2, dtype=torch.bool, device=emissions.device)
         blocks = list(member.crf.posteriors(emissions[None], torch.tensor([size], device=emissions.device), edges))
         alpha, prior, beta = (
             torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
             for name in ("alpha", "prior", "beta")
         )
-        psi, _ = member.crf._psi()
+        psi = member.crf.potentials().psi
         tags = tags + (prior * beta).cpu().numpy()
         pairs = pairs + np.stack(
             [(psi * (alpha[a : b - 1].t() @ beta[a + 1 : b])).cpu().numpy() for a, b in itertools.pairwise(cuts)]

@@ -53,7 +53,7 @@ def predict(
     if claim_file.exists() and (before := json.loads(claim_file.read_text())) != claim:
         raise InputError(f"{folder} holds predictions of {before}: choose another --output, or remove that folder")
     predictor = load_predictor(model, batch_size, device, max_members_in_memory)
-    if disagreement and not hasattr(predictor.model.config, "vote"):
+    if disagreement and predictor.model.config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     folder.mkdir(parents=True, exist_ok=True)
     claim_file.write_text(json.dumps(claim))

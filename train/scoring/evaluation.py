@@ -56,6 +56,4 @@ def evaluate_documents(documents: Sequence[Document], predictor, keep: Path | No
 
 def entities_of(prediction) -> list[Entity]:
     """The mentions of a `Prediction`."""
-    agreement = [None] * len(prediction.labels) if prediction.agreement is None else prediction.agreement.tolist()
-    columns = (prediction.starts, prediction.ends, prediction.labels, prediction.scores, agreement)
-    return [Entity(int(a), int(b), label, float(s), agree) for a, b, label, s, agree in zip(*columns, strict=True)]
+    return [Entity(span.start, span.end, span.label, span.score, span.agreement) for span in prediction.rows()]

@@ -1,12 +1,13 @@
-"""The CRF at its limits: extreme emissions, long chains in blocks, and the same bits each time."""
+"""The recursions: right at extreme emissions, the same in blocks of any size, the same bits each time."""
 
 from itertools import product
 
 import pytest
 import torch
 
-from modeling_clinx import crf_clinx
+from modeling_clinx import lattice_clinx
 from modeling_clinx.crf_clinx import ClinXCRF
+from modeling_clinx.lattice_clinx import Spans
 
 
 def random_crf(seed, n_types, scheme, linear=False, scale=2.0):
@@ -18,8 +19,8 @@ def random_crf(seed, n_types, scheme, linear=False, scale=2.0):
 
 
 def spans_of(lengths, n_types, longest):
-    """(4, S) row, start, stop and type of all spans of up to `longest` positions."""
-    return torch.tensor(
+    """All spans of up to `longest` positions."""
+    rows = torch.tensor(
         [
             (row, start, stop, kind)
             for row, size in enumerate(lengths.tolist())
@@ -27,7 +28,8 @@ def spans_of(lengths, n_types, longest):
             for stop in range(start + 1, min(size, start + longest) + 1)
             for kind in range(n_types)
         ]
-    ).t()
+    )
+    return Spans(*rows.t())
 
 
 @pytest.mark.parametrize("n_types", [1, 3])
@@ -39,20 +41,20 @@ def test_blocks_do_not_show(n_types, scheme, linear, block, monkeypatch):
     lengths = torch.tensor([40, 0, 1, 3, 7, 16, 17, 39, 21, 14])
     edges = torch.tensor([[row % 2 < 1, row % 4 < 2] for row in range(len(lengths))])
     chains = torch.randn(len(lengths), 40, len(crf.tags), dtype=torch.float64) * 2, lengths, edges
-    spans = spans_of(lengths, n_types, longest=20)[:, ::7]
+    spans = Spans(*(part[::7] for part in spans_of(lengths, n_types, longest=20)))
     on_chain = (torch.arange(40)[:, None] < lengths)[..., None]
 
     def everything():
         lattices = dict(crf.posteriors(*chains))
         ordered = (lattices[first] for first in sorted(lattices))
         log_scale, alpha, prior, beta = (torch.cat(part) for part in zip(*ordered, strict=True))
-        scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], *spans)
+        scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans)
         log_z = crf.log_partition(*chains)[0]
         return crf.decode(*chains), log_scale, alpha * on_chain, prior * beta, scores, log_z
 
-    monkeypatch.setattr(crf_clinx, "BLOCK", 1000)
+    monkeypatch.setattr(lattice_clinx, "BLOCK", 1000)
     whole = everything()
-    monkeypatch.setattr(crf_clinx, "BLOCK", block)
+    monkeypatch.setattr(lattice_clinx, "BLOCK", block)
     path, *quantities = everything()
     assert torch.equal(path, whole[0])
     for found, expected in zip(quantities, whole[1:], strict=True):
@@ -64,16 +66,16 @@ def test_what_is_kept_of_a_block_does_not_hold_the_whole_of_it(monkeypatch):
     """Or the memory that a chain takes would not be bounded by the block."""
     crf, kept = ClinXCRF(2, "BIOSE"), []
 
-    def spied(method):
-        def spy(*args, **kwargs):
-            kept.extend(tensor for tensor in (*args[5:], kwargs.get("alpha")) if tensor is not None)
-            return method(*args, **kwargs)
+    def spied(recursion):
+        def spy(*args):
+            kept.extend(tensor for tensor in args[2:3] if tensor is not None)  # of the position before the block
+            return recursion(*args)
 
         return spy
 
-    for name in ("_lattice", "_max_product"):
-        monkeypatch.setattr(crf, name, spied(getattr(crf, name)))
-    monkeypatch.setattr(crf_clinx, "BLOCK", 4)
+    for name in ("forward_backward", "max_product"):
+        monkeypatch.setattr(lattice_clinx, name, spied(getattr(lattice_clinx, name)))
+    monkeypatch.setattr(lattice_clinx, "BLOCK", 4)
     chains = torch.randn(3, 14, 9), torch.tensor([14, 3, 9]), torch.ones(3, 2, dtype=torch.bool)
     crf.decode(*chains)
     list(crf.posteriors(*chains))
@@ -170,7 +172,7 @@ def test_certain_emissions_of_different_paths_that_meet_do_not_underflow(scheme)
     chains = emissions, torch.full((len(emissions),), 8), torch.ones(len(emissions), 2, dtype=torch.bool)
     marginals = crf.log_partition(*chains)[1]
     torch.testing.assert_close(marginals.sum(-1), torch.ones(len(emissions), 8, dtype=torch.float64))
-    scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], *spans_of(chains[1], 2, longest=8))
+    scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans_of(chains[1], 2, longest=8))
     assert scores.isfinite().all() and (scores <= 1 + 1e-9).all()
 
 
@@ -191,8 +193,8 @@ def test_a_certain_span_has_posterior_one():
     path = [crf.tags.roles.index("B")] + [crf.tags.roles.index("I")] * 28 + [crf.tags.roles.index("E")]
     emissions[0, torch.arange(30), path] = 100.0
     chain = emissions, torch.tensor([30]), torch.ones(1, 2, dtype=torch.bool)
-    of_span = (torch.tensor([value]) for value in (0, 0, 30, 0))
-    assert crf.span_posteriors(crf.posteriors(*chain), chain[1], *of_span).item() == pytest.approx(1.0, abs=1e-12)
+    span = Spans(*(torch.tensor([value]) for value in (0, 0, 30, 0)))
+    assert crf.span_posteriors(crf.posteriors(*chain), chain[1], span).item() == pytest.approx(1.0, abs=1e-12)
 
 
 def test_only_its_three_parameters_are_saved():
@@ -211,7 +213,7 @@ def test_two_runs_give_the_same_bits():
         loss, marginals = crf(emissions, mask, edges, torch.zeros(5, 50, dtype=torch.int64))
         loss.backward()
         chain = emissions.detach(), torch.full((5,), 50), edges
-        spans = torch.tensor([[row, 3, 9, row % 3] for row in range(5)]).t()
+        spans = Spans(*torch.tensor([[row, 3, 9, row % 3] for row in range(5)]).t())
         gradients = [parameter.grad for parameter in crf.parameters()]
         return (
             loss,
@@ -219,7 +221,7 @@ def test_two_runs_give_the_same_bits():
             emissions.grad,
             *gradients,
             crf.decode(*chain),
-            crf.span_posteriors(crf.posteriors(*chain), chain[1], *spans),
+            crf.span_posteriors(crf.posteriors(*chain), chain[1], spans),
         )
 
     assert all(torch.equal(first, second) for first, second in zip(run(), run(), strict=True))

@@ -1,0 +1,322 @@
+"""The recursions of a linear-chain CRF as pure functions: sum-product, max-product, and what is read off them.
+
+A labelling y of a chain of T positions has the score
+
+    s(y) = sum_t e_t(y_t) + sum_t A(y_t, y_t+1) + start(y_1) + end(y_T)
+
+with emissions e and transitions A, where start and end count at the edges of documents only; it has the probability
+p(y) = exp(s(y)) / Z with Z = sum_y exp(s(y)). With psi(i, j) = exp(A(i, j) - max A), 0 where j may not follow i, and
+unary_t(j) = exp(e_t(j) - max e_t), start and end scores included, the forward recursion is
+
+    prior_t(j) = sum_i alpha_t-1(i) psi(i, j)           prior_1(j) = 1
+    scale_t    = sum_j prior_t(j) unary_t(j)
+    alpha_t(j) = prior_t(j) unary_t(j) / scale_t        = p(y_t = j | the emissions up to t)
+
+so that log Z = sum_t log_scale_t, where log_scale_t is log(scale_t) and the two maxima that were taken out at t. The
+backward recursion is the forward one on the reversed chain with the transposed psi; its result is scaled so that
+
+    beta_t(j)  ∝ unary_t(j) sum_k psi(j, k) beta_t+1(k)    with    sum_j prior_t(j) beta_t(j) = 1
+    p(y_t = j)               = prior_t(j) beta_t(j)
+    p(y_t = i, y_t+1 = j)    = alpha_t(i) psi(i, j) beta_t+1(j)
+
+These marginals are the gradient of log Z: d log Z / d e_t(j) = sum_y p(y) [y_t = j] = p(y_t = j), and in the same way
+for pairs and transitions. So autograd never has to see a recursion.
+
+Why the scaled linear domain: a step is one matrix product, where the log domain takes K x K exponentials. Why float64:
+emissions of -100 and 100 give unary scores of exp(-200), which float32 takes for 0 and float64 does not.
+
+Letters: B rows, T positions, K tags, S spans, P positions of all spans, R tags of one entity type.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .labels_clinx import TagSet
+
+
+BLOCK = 4096  # positions of a chain that are held in float64 at a time
+
+
+class Chains(NamedTuple):
+    """B chains, compacted to the left, or a block of neighbouring positions of them."""
+
+    emissions: torch.Tensor  # (B, T, K) float
+    lengths: torch.Tensor  # (B,) int64 positions of each whole chain
+    edges: torch.Tensor  # (B, 2) bool, whether a chain begins and ends where its document does
+    first: int = 0  # the position in the whole chains at which this block begins
+
+    def on_chain(self) -> torch.Tensor:
+        """(B, T) bool, whether a position is one of the chain's."""
+        return on_chain(self.lengths - self.first, self.emissions.shape[1])
+
+    def blocks(self) -> list["Chains"]:
+        """The chains in blocks of at most `BLOCK` positions, from left to right."""
+        firsts = range(0, self.emissions.shape[1], BLOCK)
+        parts = zip(firsts, self.emissions.split(BLOCK, 1), strict=True)
+        return [self._replace(emissions=emissions, first=first) for first, emissions in parts]
+
+
+class Potentials(NamedTuple):
+    """What scores tags whatever the input: float64, without gradient, -inf where the constraints forbid a tag.
+
+    A linear head has neither such scores nor constraints: its `transitions`, `start` and `end` are None.
+    """
+
+    tags: TagSet
+    transitions: torch.Tensor | None  # (K, K), `transitions[i, j]` of j after i
+    start: torch.Tensor | None  # (K,)
+    end: torch.Tensor | None  # (K,)
+    psi: torch.Tensor  # (K, K) exp(transitions - psi_shift), 0 where forbidden; () 1 for a linear head
+    psi_shift: torch.Tensor | float  # () the largest transition score
+
+
+class Lattice(NamedTuple):
+    """Forward and backward quantities of T positions, as the formulas above name them: time first, float64."""
+
+    log_scale: torch.Tensor  # (T, B) their sum is log Z; 0 off the chain
+    alpha: torch.Tensor  # (T, B, K)
+    prior: torch.Tensor  # (T, B, K)
+    beta: torch.Tensor  # (T, B, K), 0 off the chain
+
+    def marginals(self) -> torch.Tensor:
+        """(T, B, K) posterior probability of each tag, 0 off the chain."""
+        return self.prior * self.beta
+
+
+class Spans(NamedTuple):
+    """S spans of one entity type each, at positions `starts` to `stops` (exclusive) of their rows."""
+
+    rows: torch.Tensor  # (S,) int64
+    starts: torch.Tensor  # (S,) int64
+    stops: torch.Tensor  # (S,) int64
+    types: torch.Tensor  # (S,) int64
+
+
+def on_chain(lengths: torch.Tensor, n_steps: int) -> torch.Tensor:
+    """(B, T) bool, True at the first `lengths` (B,) of T positions."""
+    return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
+
+
+def local_scores(chains: Chains, potentials: Potentials) -> torch.Tensor:
+    """(T, B, K) float64: emissions with start and end scores, -inf where an edge forbids a tag."""
+    emissions = chains.emissions.detach().transpose(0, 1)
+    scores = emissions.to(torch.float64, memory_format=torch.contiguous_format, copy=True)
+    if potentials.transitions is None:
+        return scores
+    if chains.first == 0:
+        scores[0] += torch.where(chains.edges[:, :1], potentials.start, 0.0)
+    last = chains.lengths - 1 - chains.first  # (B,)
+    rows = (chains.edges[:, 1] & (last >= 0) & (last < len(scores))).nonzero()[:, 0]  # whose last position is here
+    scores[last[rows], rows] += potentials.end
+    return scores
+
+
+# Sum-product
+
+
+def forward_backward(
+    chains: Chains,
+    potentials: Potentials,
+    alpha_before: torch.Tensor | None = None,
+    beta_after: torch.Tensor | None = None,
+) -> Lattice:
+    """The lattice of whole chains, or of a block of them.
+
+    Args:
+        alpha_before: (B, K) alpha of the position before the block; None if it is the first block.
+        beta_after: (B, K) beta of the position after the block; None if it is the last block.
+    """
+    on_chain = chains.on_chain().t()  # (T, B)
+    scores = local_scores(chains, potentials)  # (T, B, K)
+    shift = scores.amax(-1)  # (T, B)
+    unary = scores.sub_(shift[..., None]).exp_().masked_fill_(~on_chain[..., None], 1.0)
+    if potentials.transitions is None:
+        return _independent_positions(unary, shift, on_chain)
+
+    # Both directions go side by side, [:, 0] forward and [:, 1] backward, so that a step is one batched product.
+    psi, n_steps = potentials.psi, len(unary)
+    mirror = _mirror(chains)[..., None].expand_as(unary)
+    alphas = torch.stack([unary, unary.gather(0, mirror)], 1)  # (T, 2, B, K) unary scores, which become alphas
+    priors = torch.empty_like(alphas)
+    priors[0] = 1.0
+    if alpha_before is not None:
+        priors[0, 0] = alpha_before @ psi
+    if beta_after is not None:
+        goes_on = chains.lengths > chains.first + n_steps
+        priors[0, 1] = torch.where(goes_on[:, None], beta_after @ psi.t(), 1.0)
+    scales = _sum_product(alphas, priors, torch.stack([psi, psi.t()]))  # (T, 2, B, 1)
+
+    alpha, prior, beta = alphas[:, 0], priors[:, 0], alphas[:, 1].gather(0, mirror)
+    beta = beta.div_((prior * beta).sum(-1, keepdim=True)).masked_fill_(~on_chain[..., None], 0.0)
+    log_scale = scales[:, 0, :, 0].log() + shift
+    log_scale[int(chains.first == 0) :] += potentials.psi_shift  # no transition leads to the very first position
+    return Lattice(log_scale.masked_fill_(~on_chain, 0.0), alpha, prior, beta)
+
+
+def _sum_product(unary: torch.Tensor, priors: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+    """The forward recursion, in place: turns `unary` into alpha and fills `priors` from its first step on.
+
+    Args:
+        unary, priors: (T, 2, B, K).
+        psi: (2, K, K), one for each direction.
+
+    Returns the scales, (T, 2, B, 1).
+    """
+    scales = unary.new_empty(*unary.shape[:3], 1)
+    before = None
+    for alpha, prior, scale in zip(unary.unbind(), priors.unbind(), scales.unbind(), strict=True):
+        if before is not None:
+            torch.bmm(before, psi, out=prior)
+        torch.sum(alpha.mul_(prior), -1, keepdim=True, out=scale)
+        before = alpha.div_(scale)
+    return scales
+
+
+def _mirror(chains: Chains) -> torch.Tensor:
+    """(T, B) positions that reverse the part of each row that is on the chain, and leave the rest in its place."""
+    n_steps = chains.emissions.shape[1]
+    steps = torch.arange(n_steps, device=chains.lengths.device)[:, None]
+    last = (chains.lengths - chains.first).clamp(max=n_steps) - 1  # (B,)
+    return torch.where(chains.on_chain().t(), last - steps, steps)
+
+
+def _independent_positions(unary: torch.Tensor, shift: torch.Tensor, on_chain: torch.Tensor) -> Lattice:
+    """The lattice of a linear head: a softmax at each position, of (T, B, K) unary scores."""
+    scale = unary.sum(-1)  # (T, B)
+    alpha = unary / scale[..., None]
+    log_scale = (scale.log() + shift).masked_fill_(~on_chain, 0.0)
+    return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * on_chain[..., None])
+
+
+def lattices_backwards(chains: Chains, potentials: Potentials) -> Iterator[tuple[int, Lattice]]:
+    """Yields the first position and the lattice of each block, the last block first.
+
+    Memory is bounded by the block, and the lattices are those of the whole chains: a first pass keeps alpha of the
+    position before each block, a second one computes each block again and hands beta on to the block before it.
+    """
+    entries, alpha_before = [], None
+    for block in chains.blocks():
+        entries.append((block, alpha_before))
+        lattice = forward_backward(block, potentials, alpha_before)
+        alpha_before = lattice.alpha[-1].clone()  # a view would hold the block
+    beta_after = None
+    for block, alpha_before in reversed(entries):
+        if beta_after is not None:  # the lattice of the last block is still here
+            lattice = forward_backward(block, potentials, alpha_before, beta_after)
+        beta_after = lattice.beta[0]
+        yield block.first, lattice
+
+
+# Max-product
+
+
+def viterbi(chains: Chains, potentials: Potentials) -> torch.Tensor:
+    """The best path of each chain (Viterbi 1967): (B, T) int64 tags, 0 off the chain.
+
+    Scores of long chains are held for one block at a time, and computed again on the way back.
+    """
+    if potentials.transitions is None:
+        return chains.emissions.argmax(-1) * chains.on_chain()
+    entries, scores_before = [], None
+    for block in chains.blocks():
+        entries.append((block, scores_before))
+        scores = max_product(block, potentials, scores_before)
+        scores_before = scores[-1].clone()  # a view would hold the block
+    n_rows, n_steps, n_tags = chains.emissions.shape
+    on_chain = chains.on_chain().t().cpu().numpy()  # (T, B)
+    # Row j holds the scores of a step to the tag j; the last row is for the step after a chain's end.
+    steps_to = torch.cat([potentials.transitions.t(), potentials.transitions.new_zeros(1, n_tags)])  # (K + 1, K)
+    steps_to = steps_to.cpu().numpy()
+    path = np.full((n_steps + 1, n_rows), n_tags)
+    last_block = entries[-1][0]
+    for block, scores_before in reversed(entries):
+        if block is not last_block:  # the scores of the last block are still here
+            scores = max_product(block, potentials, scores_before)
+        best = scores.transpose(1, 2).cpu().numpy()  # (T', B, K); in numpy, since single steps are too small for torch
+        for t in range(block.first + len(best) - 1, block.first - 1, -1):
+            total = steps_to[path[t + 1]] + best[t - block.first]  # (B, K)
+            path[t] = np.where(on_chain[t], total.argmax(1), n_tags)
+    return torch.from_numpy((path[:-1] * on_chain).T).to(chains.emissions.device)
+
+
+def max_product(chains: Chains, potentials: Potentials, scores_before: torch.Tensor | None = None) -> torch.Tensor:
+    """(T, K, B) float64: the score of the best path up to each tag.
+
+        scores_t(j) = local_t(j) + max_i (scores_t-1(i) + transitions(i, j))
+
+    The constraints leave little of the K x K table to look at: a tag that opens (O, B, S) comes after any that closes,
+    a tag inside of a span (I, E) after B and I of its own type only.
+
+    Args:
+        scores_before: (K, B) scores of the position before the block; None if it is the first block.
+    """
+    tags, transitions = potentials.tags, potentials.transitions
+    closing, opening, inside = tags.closing, tags.opening, slice(tags.opening.start)
+    to_opening = transitions[closing, opening, None].contiguous()  # (closing, opening, 1)
+    to_inside = transitions[:, inside].unflatten(1, (-1, tags.n_types))  # (K, I and E, types)
+    i_to_inside = to_inside[: tags.n_types].diagonal(dim1=0, dim2=2)[..., None]  # (I and E, types, 1)
+    b_to_inside = to_inside[-tags.n_types :].diagonal(dim1=0, dim2=2)[..., None]
+    scores = local_scores(chains, potentials).transpose(1, 2).contiguous()
+    table = scores.new_empty(*to_opening.shape[:2], scores.shape[2])  # (closing, opening, B)
+    best = torch.empty_like(scores[0])  # (K, B) of what may come before each tag
+    best_opening, best_inside = best[opening], best[inside].unflatten(0, (-1, tags.n_types))
+    before = scores_before
+    for score in scores.unbind():  # (K, B)
+        if before is not None:
+            torch.amax(torch.add(before[closing, None], to_opening, out=table), 0, out=best_opening)
+            after_i, after_b = before[: tags.n_types] + i_to_inside, before[-tags.n_types :] + b_to_inside
+            torch.maximum(after_i, after_b, out=best_inside)
+            score.add_(best)
+        before = score
+    return scores
+
+
+# Spans
+
+
+def span_posteriors(
+    lattices: Iterable[tuple[int, Lattice]], potentials: Potentials, lengths: torch.Tensor, spans: Spans
+) -> torch.Tensor:
+    """Exact probability that each span with its entity type is in the labelling, as `spans_from_bio` reads it.
+
+    It is the mass of the paths through tags of the type that carry each other on, with a break before and after:
+
+        sum over j_a … j_b-1 of  entry(j_a) gain_a(j_a) psi(j_a, j_a+1) gain_a+1(j_a+1) … gain_b-1(j_b-1) leave(j_b-1)
+
+    for a span at a to b, where gain_t = alpha_t / prior_t = unary_t / scale_t, entry(j) is the part of prior_a(j) that
+    comes from tags which j does not carry on, and leave(j) the sum of psi(j, k) beta_b(k) over the tags k which do not
+    carry on j.
+
+    Args:
+        lattices: the first position and the lattice of each block, in any order.
+        lengths: (B,) int64 positions of each chain.
+
+    Returns (S,) float64.
+    """
+    device, sizes = lengths.device, spans.stops - spans.starts
+    tags = potentials.tags.of_type().to(device)[spans.types]  # (S, R)
+    continues = potentials.tags.continues.to(device)
+    breaks, carries_on = potentials.psi * ~continues, potentials.psi * continues  # (K, K)
+    offsets = sizes.cumsum(0) - sizes  # (S,) of the first position of each span among the P of all
+    owner = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)  # (P,)
+    positions = torch.arange(len(owner), device=device) - offsets[owner] + spans.starts[owner]  # (P,)
+    entry, leave = (torch.ones(tags.shape, dtype=torch.float64, device=device) for _ in range(2))  # (S, R)
+    gain = torch.zeros(len(owner), tags.shape[1], dtype=torch.float64, device=device)  # (P, R)
+    for first, lattice in lattices:
+        stop = first + len(lattice.alpha)
+        s = ((spans.starts - 1 >= first) & (spans.starts - 1 < stop)).nonzero()[:, 0]
+        entry[s] = (lattice.alpha[spans.starts[s] - 1 - first, spans.rows[s]] @ breaks).gather(1, tags[s])
+        s = ((spans.stops >= first) & (spans.stops < stop) & (spans.stops < lengths[spans.rows])).nonzero()[:, 0]
+        leave[s] = (lattice.beta[spans.stops[s] - first, spans.rows[s]] @ breaks.t()).gather(1, tags[s])
+        p = ((positions >= first) & (positions < stop)).nonzero()[:, 0]
+        at = (positions[p, None] - first, spans.rows[owner[p], None], tags[owner[p]])
+        gain[p] = (lattice.alpha[at] / lattice.prior[at]).nan_to_num_(0.0)  # 0 / 0 where a tag cannot be reached
+    mass = entry * gain[offsets]  # (S, R) of the paths up to a span's first position, then up to the next one …
+    inner = carries_on[tags[:, :, None], tags[:, None, :]]  # (S, R, R)
+    for step in range(1, int(sizes.max()) if len(sizes) else 0):
+        s = (sizes > step).nonzero()[:, 0]
+        mass[s] = (mass[s, None] @ inner[s])[:, 0] * gain[offsets[s] + step]
+    return (mass * leave).sum(-1)
