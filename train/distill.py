@@ -8,8 +8,8 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
+from modeling_clinx import DocumentPredictor
 from modeling_clinx.crf_clinx import compact
-from modeling_clinx.prediction_clinx import DocumentPredictor
 from modeling_clinx.windows_clinx import tokenize
 
 from .documents import Document

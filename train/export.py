@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForTokenClas
 from hub_cards.model import save_language_model_card, save_model_card
 from hub_cards.push import pushed_files
 from hub_cards.space import save_metric_card, save_space_card
-from modeling_clinx.prediction_clinx import DocumentPredictor
+from modeling_clinx import DocumentPredictor
 
 from .errors import InputError
 from .splits import cut, sentence_boundaries

@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
+import modeling_clinx.auto  # noqa: F401  so that AutoConfig knows the models of this project
 from hub_cards.push import PushError, Target, push_folder, pushed_files
 
 from .errors import InputError
