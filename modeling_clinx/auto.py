@@ -1,4 +1,8 @@
-"""Registers the classes with transformers: where this package is installed, a repo's own code is not needed."""
+"""Registers the model classes with transformers' Auto classes; it stays here, no repo on the Hub carries it.
+
+Where this package is installed, a repo's own code is not needed, and nobody is asked to trust it: after
+`import modeling_clinx.auto`, or any public name of `modeling_clinx`, `AutoModel.from_pretrained` knows the classes.
+"""
 
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 

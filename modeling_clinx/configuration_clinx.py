@@ -13,16 +13,18 @@ CHOICES = {
 }
 
 
-def _check(**settings):
+def _check_choices(**settings: str) -> None:
     for name, value in settings.items():
         if value not in CHOICES[name]:
             raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}")
 
 
 def _custom_pipelines() -> dict:
-    """`pipeline()` replaces the class names in place by classes, so each configuration needs its own."""
-    entry = {"impl": "pipeline_clinx.ClinXPipeline", "pt": ["AutoModelForTokenClassification"], "type": "text"}
-    return {task: {**entry, "pt": list(entry["pt"])} for task in ("ner", "token-classification")}
+    """The pipelines of a repo; a new dict each time, since `pipeline()` replaces the class names in it by classes."""
+    return {
+        task: {"impl": "pipeline_clinx.ClinXPipeline", "pt": ["AutoModelForTokenClassification"], "type": "text"}
+        for task in ("ner", "token-classification")
+    }
 
 
 class PrivateByDefault:
@@ -86,22 +88,32 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
                 f"this model was saved in CLIN-X format {format_version}, but the code at hand knows formats up to "
                 f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
             )
-        _check(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
+        _check_choices(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
         if len(set(entity_types)) < len(entity_types):
             raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
         if context_size < 0 or window_length < 8:
             raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
         self.entity_types = list(entity_types)
-        self.head, self.scheme, self.unit, self.segmentation = head, scheme, unit, segmentation
-        self.context_size, self.window_length, self.dropout = context_size, window_length, dropout
+        self.head = head
+        self.scheme = scheme
+        self.unit = unit
+        self.segmentation = segmentation
+        self.context_size = context_size
+        self.window_length = window_length
+        self.dropout = dropout
         self.special_ids = list(special_ids)
         self.format_version = format_version
         for derived in ("id2label", "label2id", "num_labels"):
             kwargs.pop(derived, None)
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
-        kwargs = {"auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines(), **kwargs}
-        super().__init__(id2label=dict(enumerate(labels)), label2id={x: i for i, x in enumerate(labels)}, **kwargs)
+        settings = {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: i for i, label in enumerate(labels)},
+            "auto_map": dict(self._repo_code),
+            "custom_pipelines": _custom_pipelines(),
+        }
+        super().__init__(**{**settings, **kwargs})
 
     def to_dict(self):
         """A saved configuration names the code saved beside it, and no folder of the machine that it was made on."""
@@ -126,6 +138,7 @@ class ClinXEnsembleConfig(ClinXConfig):
     }
 
     def __init__(self, encoder=None, members=(), vote="majority", **kwargs):
-        _check(vote=vote)
-        self.members, self.vote = list(members), vote
+        _check_choices(vote=vote)
+        self.members = list(members)
+        self.vote = vote
         super().__init__(encoder, **kwargs)

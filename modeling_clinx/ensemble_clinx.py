@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -27,6 +27,36 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
 _IRRELEVANT = re.compile("dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding|token_id")
+
+
+class _MemberPlace(NamedTuple):
+    """Where a member is loaded from."""
+
+    given: str  # as the caller wrote it
+    name: str  # folder or Hub name
+    hub_kwargs: dict  # for loading it, with the commit in `revision`
+    origin: str  # as the configuration keeps it: `name@commit`, or `local`
+
+    @classmethod
+    def find(cls, given: str, hub_kwargs: dict) -> "_MemberPlace":
+        """The place of a folder, a Hub name, or `name@revision`.
+
+        Raises OSError for a commit without a model, and ValueError for a model of another kind.
+        """
+        if Path(given).is_dir():
+            place = cls(given, given, dict(hub_kwargs), "local")
+        else:
+            name, _, revision = given.partition("@")
+            hub_kwargs = {**hub_kwargs, **({"revision": revision} if revision else {})}
+            commit = extract_commit_hash(cached_file(name, "config.json", **hub_kwargs), None)
+            if commit is None:  # transformers 5 says nothing, and would take the main branch
+                raise OSError(f"{given} has no config.json: name a commit that holds a model")
+            # model and tokenizer of one commit
+            place = cls(given, name, {**hub_kwargs, "revision": commit}, f"{name}@{commit}")
+        kind = ClinXConfig.get_config_dict(place.name, **place.hub_kwargs)[0].get("model_type")
+        if kind != ClinXConfig.model_type:
+            raise ValueError(f"{given} is a {kind} model, expected a {ClinXConfig.model_type} token classifier")
+        return place
 
 
 class ClinXEnsembleModel(ClinXPreTrainedModel):
@@ -78,34 +108,25 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         Raises ValueError for no members, or two that differ in tokenizer, labels or another setting; says in what.
         """
         hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
-        places, origins, first = [], [], None
-        for member in map(str, members):
-            is_local = Path(member).is_dir()
-            name, _, revision = (member, "", "") if is_local else member.partition("@")
-            place = {**hub_kwargs, **({"revision": revision} if revision else {})}
-            if not is_local:  # model and tokenizer of one commit
-                place["revision"] = extract_commit_hash(cached_file(name, "config.json", **place), None)
-                if place["revision"] is None:  # transformers 5 says nothing, and would take the main branch
-                    raise OSError(f"{member} has no config.json: name a commit that holds a model")
-            kind = ClinXConfig.get_config_dict(name, **place)[0].get("model_type")
-            if kind != ClinXConfig.model_type:
-                raise ValueError(f"{member} is a {kind} model, expected a {ClinXConfig.model_type} token classifier")
-            config = ClinXConfig.from_pretrained(name, **place)
-            traits = _traits(config, AutoTokenizer.from_pretrained(name, **place))
-            first = first or (member, traits, config)
-            if difference := _difference(first[1], traits):
-                raise ValueError(f"{first[0]} and {member} cannot vote together: they differ in{difference}")
-            places.append((name, place))
-            origins.append("local" if is_local else f"{name}@{place['revision']}")
+        places = [_MemberPlace.find(str(member), hub_kwargs) for member in members]
         if not places:
             raise ValueError("an ensemble needs at least one member")
-        settings = {**first[2].to_dict(), "members": origins, "vote": vote}
+        config = ClinXConfig.from_pretrained(places[0].name, **places[0].hub_kwargs)
+        common_traits = _traits(config, places[0])
+        for place in places[1:]:
+            traits = _traits(ClinXConfig.from_pretrained(place.name, **place.hub_kwargs), place)
+            if difference := _first_difference(common_traits, traits):
+                raise ValueError(
+                    f"{places[0].given} and {place.given} cannot vote together: they differ in{difference}"
+                )
+        settings = {**config.to_dict(), "members": [place.origin for place in places], "vote": vote}
         for derived in ("model_type", "auto_map", "custom_pipelines", "architectures"):
             settings.pop(derived, None)
         with torch.device("meta"):
             ensemble = cls(ClinXEnsembleConfig(**settings))
         ensemble.members = nn.ModuleList(
-            ClinXForTokenClassification.from_pretrained(name, **{**kwargs, **place}) for name, place in places
+            ClinXForTokenClassification.from_pretrained(place.name, **{**kwargs, **place.hub_kwargs})
+            for place in places
         )
         return ensemble.eval()
 
@@ -149,27 +170,29 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         return ClinXOutput(loss if loss is None else loss.mean(), logits, emissions)
 
 
-def _traits(config, tokenizer) -> dict:
-    """What members must have in common."""
+def _traits(config: ClinXConfig, place: _MemberPlace) -> dict:
+    """What members must have in common: all settings that matter, and the whole tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(place.name, **place.hub_kwargs)
     settings = config.to_dict()
-    ours, encoder = (
+    relevant, encoder = (
         {name: value for name, value in part.items() if not _IRRELEVANT.search(name)}
         for part in (settings, settings["encoder"])
     )
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {**ours, "encoder": encoder, "tokenizer": {**backend, "truncation": None, "padding": None}}
+    return {**relevant, "encoder": encoder, "tokenizer": {**backend, "truncation": None, "padding": None}}
 
 
-def _difference(ours, theirs, name: str = "") -> str:
+def _first_difference(first, second, name: str = "") -> str:
     """The first of nested settings that differs, and what it is on both sides; "" where none does."""
-    if ours == theirs:
+    if first == second:
         return ""
-    if isinstance(ours, list) and isinstance(theirs, list):
-        ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
-    if isinstance(ours, dict) and isinstance(theirs, dict):  # None is as good as absent
-        inner = (_difference(ours.get(key), theirs.get(key), f"{name} {key}") for key in {**ours, **theirs})
-        return next(filter(None, inner), "")
-    return f"{name}: {ours!s:.200} and {theirs!s:.200}"
+    if isinstance(first, list) and isinstance(second, list):
+        first, second = dict(enumerate(first)), dict(enumerate(second))
+    if isinstance(first, dict) and isinstance(second, dict):  # None is as good as absent
+        keys = {**first, **second}
+        differences = (_first_difference(first.get(key), second.get(key), f"{name} {key}") for key in keys)
+        return next(filter(None, differences), "")
+    return f"{name}: {first!s:.200} and {second!s:.200}"
 
 
 ClinXEnsembleModel.register_for_auto_class("AutoModel")

@@ -18,7 +18,7 @@ ENSEMBLE_CODE = {path.name for path in (PROJECT / "modeling_clinx").glob("*_clin
 CODE = ENSEMBLE_CODE - {"ensemble_clinx.py"}
 WITHOUT_PROJECT = """
 import json, os, sys
-for room in ("modeling_clinx", "hub_cards", "train"):
+for room in ("modeling_clinx", "hub_cards", "clinx"):
     sys.modules[room] = None  # even where it is installed
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 folder, *more = sys.argv[1:]
