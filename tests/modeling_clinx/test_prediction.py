@@ -198,3 +198,20 @@ def test_dropout_is_off(model, tokenizer):
 def test_a_slow_tokenizer_is_refused(model):
     with pytest.raises(ValueError, match="ByT5Tokenizer gives no character offsets.*fast tokenizer"):
         DocumentPredictor(model, ByT5Tokenizer())
+
+
+def test_prefix_and_suffix_come_from_encoding_not_from_methods_that_transformers_5_lacks(model, tokenizer):
+    class Modern:
+        is_fast = True
+
+        def __call__(self, *args, **kwargs):
+            return tokenizer(*args, **kwargs)
+
+        def __getattr__(self, name):
+            lacking = ("build_inputs_with_special_tokens", "prepare_for_model", "create_token_type_ids_from_sequences")
+            assert name not in lacking
+            return getattr(tokenizer, name)
+
+    predictor = DocumentPredictor(model, Modern())
+    assert (predictor.prefix, predictor.suffix) == ([tokenizer.bos_token_id], [tokenizer.eos_token_id])
+    assert next(predictor([SENTENCE])).labels

@@ -1,4 +1,4 @@
-"""Input that nobody should send and somebody will: never a crash, never a shifted offset, always a clear error."""
+"""Odd texts, wrong types and very long lines through the pipeline: no crash, no shifted offset, a clear error."""
 
 import json
 import resource
