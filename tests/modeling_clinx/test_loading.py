@@ -47,8 +47,8 @@ def batch(tokenizer):
 def test_a_saved_model_gives_the_same_outputs(model, batch, tmp_path):
     model.save_pretrained(tmp_path / "model")
     again = ClinXForTokenClassification.from_pretrained(tmp_path / "model").eval()
-    ours, theirs = model(**batch), again(**batch)
-    assert torch.equal(ours.emissions, theirs.emissions) and torch.equal(ours.logits, theirs.logits)
+    before, after = model(**batch), again(**batch)
+    assert torch.equal(before.emissions, after.emissions) and torch.equal(before.logits, after.logits)
     assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
 
 
@@ -211,8 +211,8 @@ def test_any_encoder_is_kept_trains_saves_loads_and_predicts(kind, tokenizer, tm
     again = ClinXForTokenClassification.from_pretrained(tmp_path / "model")
     assert again.encoder.config._attn_implementation == model.encoder.config._attn_implementation
     long_line = "paracetamol, " * 200  # windows as long as can be
-    ours, theirs = (next(DocumentPredictor(m, tokenizer)([long_line])) for m in (model, again))
-    assert ours.labels and ours.labels == theirs.labels and (ours.scores == theirs.scores).all()
+    before, after = (next(DocumentPredictor(m, tokenizer)([long_line])) for m in (model, again))
+    assert before.labels and before.labels == after.labels and (before.scores == after.scores).all()
 
 
 def test_no_encoder_gets_a_pooler_that_would_never_be_trained(model):
@@ -228,8 +228,8 @@ def test_the_attention_implementation_reaches_the_encoder(model, batch, tmp_path
 
 def test_a_text_that_has_the_name_of_a_special_token_in_it_is_text(model, tokenizer):
     text = "Dolor <s> torácico </s> y <mask> fiebre <pad>"
-    found = next(DocumentPredictor(model, tokenizer)([text], subwords=True))
-    assert "".join(text[start:end] for start, end in zip(found.starts, found.ends, strict=True)) == "".join(
+    prediction = next(DocumentPredictor(model, tokenizer)([text], subwords=True))
+    assert "".join(text[start:end] for start, end in zip(prediction.starts, prediction.ends, strict=True)) == "".join(
         text.split()
     )
 
