@@ -19,6 +19,14 @@ def _check_choices(**settings: str) -> None:
             raise ValueError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}")
 
 
+def _check_format(version: int) -> None:
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"this model was saved in CLIN-X format {version}, but the code at hand knows formats up to "
+            f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
+        )
+
+
 def _custom_pipelines() -> dict:
     """The pipelines of a repo; a new dict each time, since `pipeline()` replaces the class names in it by classes."""
     return {
@@ -41,6 +49,8 @@ class PrivateByDefault:
 
 class ClinXConfig(PrivateByDefault, PretrainedConfig):
     """Configuration of a CLIN-X token classifier (Lange et al. 2022, section 3).
+
+    Keyword arguments besides are those of `PretrainedConfig`.
 
     Args:
         encoder: configuration of the encoder (a `PretrainedConfig`, or a dict with its `model_type`).
@@ -83,11 +93,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         format_version=FORMAT_VERSION,
         **kwargs,
     ):
-        if format_version > FORMAT_VERSION:
-            raise ValueError(
-                f"this model was saved in CLIN-X format {format_version}, but the code at hand knows formats up to "
-                f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
-            )
+        _check_format(format_version)
         _check_choices(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
         if len(set(entity_types)) < len(entity_types):
             raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
@@ -107,13 +113,9 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         for derived in ("id2label", "label2id", "num_labels"):
             kwargs.pop(derived, None)
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
-        settings = {
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "auto_map": dict(self._repo_code),
-            "custom_pipelines": _custom_pipelines(),
-        }
-        super().__init__(**{**settings, **kwargs})
+        of_labels = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        of_repo = {"auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines()}
+        super().__init__(**{**of_labels, **of_repo, **kwargs})
 
     def to_dict(self):
         """A saved configuration names the code saved beside it, and no folder of the machine that it was made on."""

@@ -111,14 +111,13 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         places = [_MemberPlace.find(str(member), hub_kwargs) for member in members]
         if not places:
             raise ValueError("an ensemble needs at least one member")
-        config = ClinXConfig.from_pretrained(places[0].name, **places[0].hub_kwargs)
-        common_traits = _traits(config, places[0])
-        for place in places[1:]:
-            traits = _traits(ClinXConfig.from_pretrained(place.name, **place.hub_kwargs), place)
-            if difference := _first_difference(common_traits, traits):
-                raise ValueError(
-                    f"{places[0].given} and {place.given} cannot vote together: they differ in{difference}"
-                )
+        first, *others = places
+        config = ClinXConfig.from_pretrained(first.name, **first.hub_kwargs)
+        traits = _traits(config, first)
+        for other in others:
+            other_config = ClinXConfig.from_pretrained(other.name, **other.hub_kwargs)
+            if difference := _first_difference(traits, _traits(other_config, other)):
+                raise ValueError(f"{first.given} and {other.given} cannot vote together: they differ in{difference}")
         settings = {**config.to_dict(), "members": [place.origin for place in places], "vote": vote}
         for derived in ("model_type", "auto_map", "custom_pipelines", "architectures"):
             settings.pop(derived, None)

@@ -145,8 +145,8 @@ def test_loss_and_gradient_are_those_of_brute_force(batch, known):
         expected = brute_force_loss(batch, labels)
         assert loss.dtype == torch.float64
         torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
-        found = torch.autograd.grad(loss, batch.parameters())
-        for gradient, reference in zip(found, torch.autograd.grad(expected, batch.parameters()), strict=True):
+        gradients = torch.autograd.grad(loss, batch.parameters())
+        for gradient, reference in zip(gradients, torch.autograd.grad(expected, batch.parameters()), strict=True):
             torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-11)
 
 
@@ -196,8 +196,8 @@ def test_the_decoded_path_is_the_best_of_all(batch, seed):
         path = decoded[row, : len(chain)]
         assert path.tolist() in paths.tolist()
         best = path_scores(batch.crf, chain, edges, paths).max() if len(chain) else torch.zeros(())
-        found = path_scores(batch.crf, chain, edges, path[None])[0]
-        torch.testing.assert_close(found, best, rtol=1e-12, atol=1e-12, check_dtype=False)
+        score = path_scores(batch.crf, chain, edges, path[None])[0]
+        torch.testing.assert_close(score, best, rtol=1e-12, atol=1e-12, check_dtype=False)
         assert not decoded[row, len(chain) :].any()
 
 
@@ -219,9 +219,9 @@ def test_span_posteriors_are_those_of_brute_force(batch):
     def posteriors(queries):
         return batch.crf.span_posteriors(batch.crf.posteriors(*chains), chains[1], Spans(*queries))
 
-    found = posteriors(torch.tensor(queries).t())
-    assert (found <= 1 + 1e-12).all() and (found > 0).any()
-    np.testing.assert_allclose(found.numpy(), [expected[query] for query in queries], rtol=1e-9, atol=1e-14)
+    scores = posteriors(torch.tensor(queries).t())
+    assert (scores <= 1 + 1e-12).all() and (scores > 0).any()
+    np.testing.assert_allclose(scores.numpy(), [expected[query] for query in queries], rtol=1e-9, atol=1e-14)
     assert posteriors(torch.zeros(4, 0, dtype=torch.int64)).shape == (0,)
 
 

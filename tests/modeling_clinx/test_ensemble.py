@@ -79,38 +79,45 @@ def test_an_ensemble_of_one_is_its_member(tiny_encoder_dir, tokenizer, tmp_path,
     save_model_repo(member, tokenizer, tmp_path / "member")
     ensemble = ClinXEnsembleForTokenClassification.from_members([tmp_path / "member"])
     once, twice = (read(model, tokenizer, subwords=subwords) for model in (member, ensemble))
-    assert any(len(found.labels) for found in once)
+    assert any(len(prediction.labels) for prediction in once)
     assert_same(once, twice)
     assert all((a.scores == b.scores).all() for a, b in zip(once, twice, strict=True))
 
 
 def test_the_order_of_members_and_of_documents_does_not_matter(ensemble, member_folders, tokenizer):
-    found = read(ensemble, tokenizer)
-    assert any(0 < agreement < 1 for document in found for agreement in document.agreement)
+    predictions = read(ensemble, tokenizer)
+    assert any(0 < agreement < 1 for document in predictions for agreement in document.agreement)
     shuffled = ClinXEnsembleForTokenClassification.from_members([member_folders[i] for i in (3, 1, 4, 0, 2)])
     again = read(shuffled, tokenizer)
-    assert_same(found, again)
-    assert all((a.scores == b.scores).all() for a, b in zip(found, again, strict=True))
-    assert_same(found, read(ensemble, tokenizer, TEXTS[::-1])[::-1])
+    assert_same(predictions, again)
+    assert all((a.scores == b.scores).all() for a, b in zip(predictions, again, strict=True))
+    assert_same(predictions, read(ensemble, tokenizer, TEXTS[::-1])[::-1])
 
 
 def test_scores_are_the_mean_posterior_and_agreement_the_share_of_members(ensemble, member_folders, tokenizer):
     members = [ClinXForTokenClassification.from_pretrained(folder) for folder in member_folders]
     by_member = [read(member, tokenizer)[0] for member in members]
-    found = read(ensemble, tokenizer)[0]
+    prediction = read(ensemble, tokenizer)[0]
     spans = [set(zip(m.starts.tolist(), m.ends.tolist(), m.labels, strict=True)) for m in by_member]
-    for span, agreement in zip(zip(found.starts, found.ends, found.labels, strict=True), found.agreement, strict=True):
+    for span, agreement in zip(
+        zip(prediction.starts, prediction.ends, prediction.labels, strict=True), prediction.agreement, strict=True
+    ):
         assert agreement == pytest.approx(sum(span in own for own in spans) / 5)
-    for start, end, label, score, agreement in zip(*found[:4], found.agreement, strict=True):
+    for start, end, label, score, agreement in zip(*prediction[:4], prediction.agreement, strict=True):
         here = [(m.starts == start) & (m.ends == end) & (np.array(m.labels) == label) for m in by_member]
         own = [m.scores[at].sum() for m, at in zip(by_member, here, strict=True)]  # 0 where a member does not find it
         assert sum(own) / 5 - 1e-5 <= score <= sum(own) / 5 + (1 - agreement) + 1e-5
 
 
+def test_rows_of_a_prediction_have_the_agreement_of_an_ensemble(ensemble, tokenizer):
+    for prediction in read(ensemble, tokenizer):
+        assert [row.agreement for row in prediction.rows()] == prediction.agreement.tolist()
+
+
 def test_six_members_that_agree_agree_wholly(member_folders, tokenizer):
     twins = ClinXEnsembleForTokenClassification.from_members([member_folders[0]] * 6)
-    found = read(twins, tokenizer)[0]
-    assert len(found.agreement) and (found.agreement == 1.0).all()
+    prediction = read(twins, tokenizer)[0]
+    assert len(prediction.agreement) and (prediction.agreement == 1.0).all()
 
 
 def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokenizer):
@@ -130,14 +137,14 @@ def test_a_span_that_no_member_found_scores_near_nothing(member_folders, tokeniz
 
     for member, roles in zip(voters.members, ("OBIE", "BIEO", "BEOS"), strict=True):
         member.compute_emissions = emitting(roles)
-    found = read(voters, tokenizer, ["dolor torácico de 3 horas"])[0]
-    assert found.positions.tolist() == [0] and found.labels == ["FARMACO"]
-    assert found.agreement.tolist() == [0.0] and found.scores.max() < 1e-3
+    prediction = read(voters, tokenizer, ["dolor torácico de 3 horas"])[0]
+    assert prediction.positions.tolist() == [0] and prediction.labels == ["FARMACO"]
+    assert prediction.agreement.tolist() == [0.0] and prediction.scores.max() < 1e-3
 
 
 def test_averaging_looks_at_marginals_and_not_at_votes(member_folders, tokenizer):
     """Two members barely prefer O, one is sure of S: the majority is O, the mean is S."""
-    found = {}
+    labels = {}
     for vote in ("majority", "average"):
         voters = ClinXEnsembleForTokenClassification.from_members(member_folders[:3], vote=vote)
         tags = voters.members[0].crf.tags
@@ -154,17 +161,17 @@ def test_averaging_looks_at_marginals_and_not_at_votes(member_folders, tokenizer
         for member, advantage in zip(voters.members, (-0.1, -0.1, 9.0), strict=True):
             member.compute_emissions = emitting(advantage)
         assert voters.config.vote == vote
-        found[vote] = read(voters, tokenizer, ["fiebre alta"])[0].labels
-    assert found == {"majority": [], "average": ["FARMACO"]}
+        labels[vote] = read(voters, tokenizer, ["fiebre alta"])[0].labels
+    assert labels == {"majority": [], "average": ["FARMACO"]}
     with pytest.raises(ValueError, match="vote is 'veto', expected one of majority, average"):
         ClinXEnsembleConfig(vote="veto")
 
 
 def test_disagreement_is_nothing_where_members_agree(ensemble, member_folders, tokenizer):
     twins = ClinXEnsembleForTokenClassification.from_members([member_folders[0]] * 3)
-    assert [found.disagreement for found in read(twins, tokenizer)] == [0.0] * len(TEXTS)
-    found = read(ensemble, tokenizer)
-    assert found[0].disagreement > 0 and all(0 <= one.disagreement <= np.log(5) for one in found)
+    assert [prediction.disagreement for prediction in read(twins, tokenizer)] == [0.0] * len(TEXTS)
+    predictions = read(ensemble, tokenizer)
+    assert predictions[0].disagreement > 0 and all(0 <= one.disagreement <= np.log(5) for one in predictions)
 
 
 def test_forward_gives_the_mean_probabilities_and_loss(ensemble, tokenizer):
@@ -241,8 +248,8 @@ def test_a_saved_ensemble_reads_the_same(ensemble, repo, tokenizer):
 def test_auto_model_gives_the_first_members_encoder(repo, ensemble):
     encoder = AutoModel.from_pretrained(repo)
     expected = ensemble.members[0].encoder.state_dict()
-    found = encoder.members[0].encoder.state_dict()
-    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    actual = encoder.members[0].encoder.state_dict()
+    assert actual.keys() == expected.keys() and all(torch.equal(actual[name], expected[name]) for name in actual)
     student = ClinXForTokenClassification.from_encoder(repo, ["OTHER"])
     assert torch.equal(student.encoder.state_dict()[(name := next(iter(expected)))], expected[name])
     ids = torch.tensor([[0, 5, 6, 2]])

@@ -93,9 +93,9 @@ def test_labels_become_the_tags_that_they_and_their_neighbours_allow(scheme, row
     for row, labels in enumerate(rows):
         padded[row, : len(labels)] = torch.tensor(labels, dtype=torch.int64)
     possible = tags.from_bio(padded, torch.tensor([len(labels) for labels in rows]))
-    for found, labels in zip(possible, rows, strict=True):
-        found = [{names(tags)[tag] for tag in position.nonzero()[:, 0]} for position in found[: len(labels)]]
-        assert found == tags_by_definition(tags, labels)
+    for of_row, labels in zip(possible, rows, strict=True):
+        of_row = [{names(tags)[tag] for tag in position.nonzero()[:, 0]} for position in of_row[: len(labels)]]
+        assert of_row == tags_by_definition(tags, labels)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

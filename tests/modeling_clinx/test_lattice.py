@@ -57,8 +57,8 @@ def test_blocks_do_not_show(n_types, scheme, linear, block, monkeypatch):
     monkeypatch.setattr(lattice_clinx, "BLOCK", block)
     path, *quantities = everything()
     assert torch.equal(path, whole[0])
-    for found, expected in zip(quantities, whole[1:], strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    for quantity, expected in zip(quantities, whole[1:], strict=True):
+        torch.testing.assert_close(quantity, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole[1].sum(0), whole[-1], rtol=1e-12, atol=1e-12)
 
 
@@ -124,9 +124,9 @@ def assert_loss_is_right(crf, emissions, labels, agreeing):
     expected = (log_z - gold) / (labels != -100).sum()
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     of_crf = list(crf.parameters())
-    found = torch.autograd.grad(loss, [emissions, *of_crf])
+    gradients = torch.autograd.grad(loss, [emissions, *of_crf])
     reference = torch.autograd.grad(expected, [of_reference, *of_crf])
-    for gradient, right in zip(found, reference, strict=True):
+    for gradient, right in zip(gradients, reference, strict=True):
         assert gradient.isfinite().all()
         torch.testing.assert_close(gradient.double(), right.double(), rtol=1e-5, atol=1e-7)
     assert marginals.isfinite().all()

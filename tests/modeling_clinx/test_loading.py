@@ -1,5 +1,6 @@
 """Models on disk: what is saved, and starting from a pretrained encoder of any family, in any kind of checkpoint."""
 
+import copy
 import json
 import shutil
 
@@ -23,7 +24,7 @@ from transformers import (
 )
 
 from hub_cards.repo import save_model_repo
-from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, DocumentPredictor
+from modeling_clinx import ClinXConfig, ClinXForTokenClassification, ClinXModel, ClinXPipeline, DocumentPredictor
 from tests.modeling_clinx.models import TYPES, new_model
 
 
@@ -46,8 +47,8 @@ def batch(tokenizer):
 def test_a_saved_model_gives_the_same_outputs(model, batch, tmp_path):
     model.save_pretrained(tmp_path / "model")
     again = ClinXForTokenClassification.from_pretrained(tmp_path / "model").eval()
-    ours, theirs = model(**batch), again(**batch)
-    assert torch.equal(ours.emissions, theirs.emissions) and torch.equal(ours.logits, theirs.logits)
+    before, after = model(**batch), again(**batch)
+    assert torch.equal(before.emissions, after.emissions) and torch.equal(before.logits, after.logits)
     assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
 
 
@@ -81,6 +82,24 @@ def test_a_repo_does_not_tell_where_its_encoder_lay(model, tokenizer, tiny_encod
     repo = save_model_repo(model, tokenizer, tmp_path / "told_ner")
     for file in repo.glob("*.json"):
         assert str(tiny_encoder_dir) not in file.read_text(encoding="utf-8")
+
+
+def test_a_configuration_serializes_after_a_pipeline_put_classes_into_it(model, tmp_path):
+    config = copy.deepcopy(model.config)
+    for entry in config.custom_pipelines.values():
+        entry["pt"] = (ClinXForTokenClassification,)
+        entry["impl"] = ClinXPipeline
+    config.save_pretrained(tmp_path)
+    assert json.loads(config.to_json_string())["custom_pipelines"] == ClinXConfig().custom_pipelines
+    assert ClinXConfig.from_pretrained(tmp_path).custom_pipelines == ClinXConfig().custom_pipelines
+
+
+def test_a_saved_configuration_names_the_code_beside_it_not_that_of_another_repo(model, tmp_path):
+    config = copy.deepcopy(model.config)
+    config.auto_map = {"AutoConfig": "somebody/else--configuration_clinx.ClinXConfig"}
+    config.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["auto_map"]["AutoConfig"] == "configuration_clinx.ClinXConfig"
 
 
 def test_a_format_from_the_future_is_refused(model, tmp_path):
@@ -121,6 +140,30 @@ def test_replacing_a_repo_leaves_nothing_of_the_old_one(model, tokenizer, tmp_pa
     assert files >= {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
     assert [path.name for path in tmp_path.iterdir()] == ["repo"]
+
+
+def test_two_folders_of_one_name_are_two_models(tiny_encoder_dir, tokenizer, tmp_path):
+    """Transformers 4 would take the code, and so the classes, of the first for both; classes of the project do not."""
+    for member, types in (("a", ["FARMACO"]), ("b", ["FARMACO", "DOLENCIA"])):
+        save_model_repo(new_model(tiny_encoder_dir, types), tokenizer, tmp_path / member / "best")
+    members = [ClinXForTokenClassification.from_pretrained(tmp_path / member / "best") for member in "ab"]
+    assert [member.config.entity_types for member in members] == [["FARMACO"], ["FARMACO", "DOLENCIA"]]
+
+
+@pytest.mark.parametrize("head", ["crf", "linear"])
+def test_modules_kept_in_float32_are_there_with_either_head(tiny_encoder_dir, tmp_path, head):
+    new_model(tiny_encoder_dir, head=head).save_pretrained(tmp_path)
+    for dtype in (torch.bfloat16, torch.float16):
+        model = ClinXForTokenClassification.from_pretrained(tmp_path, dtype=dtype)
+        kept = {p.dtype for name, p in model.named_parameters() if not name.startswith("encoder.")}
+        assert kept == {torch.float32} and model.encoder.dtype == dtype
+    assert ClinXModel.from_pretrained(tmp_path, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_a_model_can_be_made_on_the_meta_device(model):
+    with torch.device("meta"):
+        ghost = ClinXForTokenClassification(model.config)
+    assert {parameter.device.type for parameter in ghost.parameters()} == {"meta"}
 
 
 # Encoders
@@ -168,8 +211,12 @@ def test_any_encoder_is_kept_trains_saves_loads_and_predicts(kind, tokenizer, tm
     again = ClinXForTokenClassification.from_pretrained(tmp_path / "model")
     assert again.encoder.config._attn_implementation == model.encoder.config._attn_implementation
     long_line = "paracetamol, " * 200  # windows as long as can be
-    ours, theirs = (next(DocumentPredictor(m, tokenizer)([long_line])) for m in (model, again))
-    assert ours.labels and ours.labels == theirs.labels and (ours.scores == theirs.scores).all()
+    before, after = (next(DocumentPredictor(m, tokenizer)([long_line])) for m in (model, again))
+    assert before.labels and before.labels == after.labels and (before.scores == after.scores).all()
+
+
+def test_no_encoder_gets_a_pooler_that_would_never_be_trained(model):
+    assert not [name for name, _ in model.named_parameters() if "pooler" in name]
 
 
 def test_the_attention_implementation_reaches_the_encoder(model, batch, tmp_path):
@@ -181,8 +228,8 @@ def test_the_attention_implementation_reaches_the_encoder(model, batch, tmp_path
 
 def test_a_text_that_has_the_name_of_a_special_token_in_it_is_text(model, tokenizer):
     text = "Dolor <s> torácico </s> y <mask> fiebre <pad>"
-    found = next(DocumentPredictor(model, tokenizer)([text], subwords=True))
-    assert "".join(text[start:end] for start, end in zip(found.starts, found.ends, strict=True)) == "".join(
+    prediction = next(DocumentPredictor(model, tokenizer)([text], subwords=True))
+    assert "".join(text[start:end] for start, end in zip(prediction.starts, prediction.ends, strict=True)) == "".join(
         text.split()
     )
 

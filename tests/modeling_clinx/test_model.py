@@ -58,8 +58,8 @@ def test_everything_off_the_chain_is_o(model, batch, tokenizer):
 
 def test_without_masks_the_chain_is_all_that_is_attended_and_no_special_token(model, batch, labels, tokenizer):
     masks = {"core_mask": core_of(batch, tokenizer), "edge_mask": torch.ones(2, 2, dtype=torch.bool)}
-    stock, told = model(**batch, labels=labels), model(**batch, labels=labels, **masks)
-    assert stock.loss == told.loss and torch.equal(stock.logits, told.logits)
+    stock, masked = model(**batch, labels=labels), model(**batch, labels=labels, **masks)
+    assert stock.loss == masked.loss and torch.equal(stock.logits, masked.logits)
 
 
 def test_an_unknown_word_is_on_the_chain(model, tokenizer):
@@ -125,6 +125,11 @@ def test_every_parameter_has_a_gradient(tiny_encoder_dir, batch, labels, head):
     assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
 
 
+def test_a_single_model_is_its_own_only_member(model):
+    assert model.members == [model] and model.config.vote is None
+    assert not [name for name in model.state_dict() if name.startswith("members.")]
+
+
 # Trainers
 
 
@@ -167,8 +172,8 @@ def losses(trainer):
 
 
 def test_the_stock_trainer_and_collator_teach_it(model, trainer, rows):
-    found = losses(trainer(model, rows, max_steps=8, learning_rate=1e-2))
-    assert found[-1] < 0.7 * found[0]
+    by_step = losses(trainer(model, rows, max_steps=8, learning_rate=1e-2))
+    assert by_step[-1] < 0.7 * by_step[0]
 
 
 def test_the_loss_is_not_multiplied_by_the_accumulation_steps(model, trainer, rows):

@@ -36,9 +36,11 @@ def expected(ner):
 
 
 def assert_same(results, expected):
-    for ours, theirs in zip(results, expected, strict=True):
-        assert [{**entity, "score": None} for entity in ours] == [{**entity, "score": None} for entity in theirs]
-        assert [entity["score"] for entity in ours] == pytest.approx([entity["score"] for entity in theirs], abs=1e-5)
+    for entities, reference in zip(results, expected, strict=True):
+        assert [{**entity, "score": None} for entity in entities] == [{**entity, "score": None} for entity in reference]
+        assert [entity["score"] for entity in entities] == pytest.approx(
+            [entity["score"] for entity in reference], abs=1e-5
+        )
 
 
 # What goes in

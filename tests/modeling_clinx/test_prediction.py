@@ -37,13 +37,13 @@ def model(tiny_encoder_dir):
     return new_model(tiny_encoder_dir)
 
 
-def assert_same(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.labels == theirs.labels
-        np.testing.assert_array_equal(ours.starts, theirs.starts)
-        np.testing.assert_array_equal(ours.ends, theirs.ends)
-        np.testing.assert_array_equal(ours.positions, theirs.positions)
-        np.testing.assert_allclose(ours.scores, theirs.scores, rtol=0, atol=1e-5)
+def assert_same(predictions, expected):
+    for prediction, reference in zip(predictions, expected, strict=True):
+        assert prediction.labels == reference.labels
+        np.testing.assert_array_equal(prediction.starts, reference.starts)
+        np.testing.assert_array_equal(prediction.ends, reference.ends)
+        np.testing.assert_array_equal(prediction.positions, reference.positions)
+        np.testing.assert_allclose(prediction.scores, reference.scores, rtol=0, atol=1e-5)
 
 
 def combinations():
@@ -57,9 +57,9 @@ def combinations():
 @pytest.mark.parametrize("setting", combinations(), ids=lambda setting: "-".join(map(str, setting.values())))
 def test_offsets_are_those_of_mentions_in_any_setting(setting, tiny_encoder_dir, tokenizer):
     predictor = DocumentPredictor(new_model(tiny_encoder_dir, **setting), tokenizer)
-    found = list(predictor(DOCUMENTS))
-    assert len(found) == len(DOCUMENTS) and len(found[0].labels) > 5
-    for text, prediction in zip(DOCUMENTS, found, strict=True):
+    predictions = list(predictor(DOCUMENTS))
+    assert len(predictions) == len(DOCUMENTS) and len(predictions[0].labels) > 5
+    for text, prediction in zip(DOCUMENTS, predictions, strict=True):
         assert (prediction.starts < prediction.ends).all() and (prediction.ends <= len(text)).all()
         assert (prediction.starts[1:] >= prediction.ends[:-1]).all(), "entities do not overlap"
         mentions = [text[start:end] for start, end in zip(prediction.starts, prediction.ends, strict=True)]
@@ -74,12 +74,23 @@ def test_offsets_are_those_of_mentions_in_any_setting(setting, tiny_encoder_dir,
 @pytest.mark.parametrize("unit", ["subword", "word"])
 def test_every_chain_position_has_a_label_and_its_probability(unit, tiny_encoder_dir, tokenizer):
     model = new_model(tiny_encoder_dir, unit=unit)
-    for text, found in zip(DOCUMENTS, DocumentPredictor(model, tokenizer)(DOCUMENTS, subwords=True), strict=True):
+    for text, prediction in zip(DOCUMENTS, DocumentPredictor(model, tokenizer)(DOCUMENTS, subwords=True), strict=True):
         tokens = tokenize(tokenizer, [text], unit)[0]
-        np.testing.assert_array_equal(found.positions, np.flatnonzero(tokens.chain))
-        np.testing.assert_array_equal(found.starts, tokens.starts[tokens.chain])
-        assert set(found.labels) <= set(model.config.id2label.values())
-        assert ((found.scores > 0) & (found.scores <= 1)).all()
+        np.testing.assert_array_equal(prediction.positions, np.flatnonzero(tokens.chain))
+        np.testing.assert_array_equal(prediction.starts, tokens.starts[tokens.chain])
+        assert set(prediction.labels) <= set(model.config.id2label.values())
+        assert ((prediction.scores > 0) & (prediction.scores <= 1)).all()
+
+
+@pytest.mark.parametrize("subwords", [False, True])
+def test_rows_are_the_columns_as_plain_values(model, tokenizer, subwords):
+    for prediction in DocumentPredictor(model, tokenizer)(DOCUMENTS, subwords):
+        rows = prediction.rows()
+        for name, column in {"start": "starts", "end": "ends", "score": "scores", "position": "positions"}.items():
+            assert [getattr(row, name) for row in rows] == getattr(prediction, column).tolist()
+        assert [row.label for row in rows] == prediction.labels
+        assert all(row.agreement is None for row in rows), "there is nobody to agree with"
+        assert all(type(row.start) is type(row.end) is int and type(row.score) is float for row in rows)
 
 
 def test_entities_are_what_the_labels_of_the_subwords_say(model, tokenizer):
@@ -91,16 +102,18 @@ def test_entities_are_what_the_labels_of_the_subwords_say(model, tokenizer):
 
 def test_a_score_is_the_probability_of_all_labellings_with_that_entity(tiny_encoder_dir, tokenizer):
     model = new_model(tiny_encoder_dir, window_length=512)
-    found = next(DocumentPredictor(model, tokenizer)([SENTENCE]))
+    prediction = next(DocumentPredictor(model, tokenizer)([SENTENCE]))
     tokens = tokenize(tokenizer, [SENTENCE])[0]
     with torch.no_grad():
         emissions = model.compute_emissions(torch.tensor([[0, *tokens.ids.tolist(), 2]]))[:, 1:-1]
         emissions = emissions[:, torch.from_numpy(tokens.chain)]
     chain = (emissions, torch.tensor([emissions.shape[1]]), torch.ones(1, 2, dtype=torch.bool))
     log_z = model.crf.log_partition(*chain)[0]
-    assert found.labels
+    assert prediction.labels
     starts, ends = tokens.starts[tokens.chain].tolist(), tokens.ends[tokens.chain].tolist()
-    for start, end, label, score in zip(found.starts, found.ends, found.labels, found.scores, strict=True):
+    for start, end, label, score in zip(
+        prediction.starts, prediction.ends, prediction.labels, prediction.scores, strict=True
+    ):
         first, last, roles = starts.index(start), ends.index(end), model.crf.tags.roles
         allowed = torch.ones_like(emissions, dtype=torch.bool)
         for position in range(first, last + 1):
@@ -122,7 +135,7 @@ def test_predictions_do_not_depend_on_the_batch(model, tokenizer, subwords):
 
 def test_no_entity_is_cut_at_a_window_edge(tiny_encoder_dir, tokenizer):
     """An encoder that looks at one subword alone gives the same emissions in any window: so must the output be."""
-    found = []
+    by_settings = []
     for window_length, context_size, segmentation in [
         (512, 100, "packed"),
         (512, 0, "sentence"),
@@ -140,13 +153,13 @@ def test_no_entity_is_cut_at_a_window_edge(tiny_encoder_dir, tokenizer):
             model.classifier.weight *= 0.2
             tags = model.crf.tags
             model.crf.transitions += 2.0 * (tags.continues & tags.unfinished)  # longer entities
-        found.append(list(DocumentPredictor(model, tokenizer)(DOCUMENTS)))
+        by_settings.append(list(DocumentPredictor(model, tokenizer)(DOCUMENTS)))
     tokens = tokenize(tokenizer, [LONG])[0]
     edges = tokens.starts[[window.core_start for window in windows(LONG, tokens, model.config, n_special=2)]]
-    crossed = (found[0][0].starts < edges[:, None]) & (edges[:, None] < found[0][0].ends)
+    crossed = (by_settings[0][0].starts < edges[:, None]) & (edges[:, None] < by_settings[0][0].ends)
     assert crossed.any(), "this document shows nothing"
-    for other in found[1:]:
-        assert_same(other, found[0])
+    for other in by_settings[1:]:
+        assert_same(other, by_settings[0])
 
 
 def test_the_context_of_a_window_is_read(tiny_encoder_dir, tokenizer):
@@ -198,3 +211,20 @@ def test_dropout_is_off(model, tokenizer):
 def test_a_slow_tokenizer_is_refused(model):
     with pytest.raises(ValueError, match="ByT5Tokenizer gives no character offsets.*fast tokenizer"):
         DocumentPredictor(model, ByT5Tokenizer())
+
+
+def test_prefix_and_suffix_come_from_encoding_not_from_methods_that_transformers_5_lacks(model, tokenizer):
+    class Modern:
+        is_fast = True
+
+        def __call__(self, *args, **kwargs):
+            return tokenizer(*args, **kwargs)
+
+        def __getattr__(self, name):
+            lacking = ("build_inputs_with_special_tokens", "prepare_for_model", "create_token_type_ids_from_sequences")
+            assert name not in lacking
+            return getattr(tokenizer, name)
+
+    predictor = DocumentPredictor(model, Modern())
+    assert (predictor.prefix, predictor.suffix) == ([tokenizer.bos_token_id], [tokenizer.eos_token_id])
+    assert next(predictor([SENTENCE])).labels

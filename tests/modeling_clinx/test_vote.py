@@ -47,17 +47,17 @@ def test_no_legal_labelling_has_more_votes_or_as_many_and_more_mass(scheme, by_m
             for path in itertools.product(range(len(tags)), repeat=n_steps)
             if is_legal(tags, path)
         }
-        found = vote(tags, paths, lengths, blocks(marginals, int(rng.integers(0, n_steps))), by_mass)[0]
-        assert worth[tuple(found.tolist())] == max(worth.values())
+        path = vote(tags, paths, lengths, blocks(marginals, int(rng.integers(0, n_steps))), by_mass)[0]
+        assert worth[tuple(path.tolist())] == max(worth.values())
 
 
 @pytest.mark.parametrize("scheme", ["BIOSE", "BIO"])
 def test_ten_thousand_random_votes_give_no_broken_sequence(scheme):
     tags, rng = TagSet(3, scheme), np.random.default_rng(1)
     paths, lengths, marginals = random_votes(tags, 5, 10_000, 12, rng)
-    found = vote(tags, paths, lengths, blocks(marginals))
-    assert all(is_legal(tags, path[:n]) for path, n in zip(found, lengths, strict=True))
-    assert not found[np.arange(12) >= lengths[:, None]].any()
+    voted = vote(tags, paths, lengths, blocks(marginals))
+    assert all(is_legal(tags, path[:n]) for path, n in zip(voted, lengths, strict=True))
+    assert not voted[np.arange(12) >= lengths[:, None]].any()
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -65,13 +65,13 @@ def test_ten_thousand_random_votes_give_no_broken_sequence(scheme):
 def test_the_order_of_members_and_of_rows_does_not_matter(scheme, linear):
     tags, rng = TagSet(3, scheme), np.random.default_rng(2)
     paths, lengths, marginals = random_votes(tags, 5, 50, 9, rng)
-    found = vote(tags, paths, lengths, blocks(marginals), linear=linear)
+    voted = vote(tags, paths, lengths, blocks(marginals), linear=linear)
     for _ in range(10):
         members, rows = rng.permutation(5), rng.permutation(50)
         shuffled = vote(
             tags, paths[members][:, rows], lengths[rows], blocks(marginals[members][:, :, rows]), linear=linear
         )
-        assert (shuffled == found[rows]).all()
+        assert (shuffled == voted[rows]).all()
 
 
 def test_equal_votes_are_decided_by_posterior_mass():
@@ -93,5 +93,5 @@ def test_a_long_chain_keeps_the_order_of_votes_and_mass():
     marginals = np.zeros((2, n_steps, 1, 5))
     marginals[..., 2] = 1.0
     marginals[:, -1, 0] = [0, 0, 0.5 - 1e-6, 0.5 + 1e-6, 0]
-    found = vote(tags, paths, np.array([n_steps]), blocks(marginals, 4096))
-    assert found[0, -1] == 3 and (found[0, :-1] == 2).all()
+    voted = vote(tags, paths, np.array([n_steps]), blocks(marginals, 4096))
+    assert voted[0, -1] == 3 and (voted[0, :-1] == 2).all()

@@ -49,8 +49,8 @@ def test_chain_positions_are_trimmed_disjoint_ascending_and_not_empty(any_tokeni
 def test_texts_are_tokenized_together_as_alone(any_tokenizer, texts):
     together = tokenize(any_tokenizer, texts)
     assert len(together) == len(texts)
-    for found, text in zip(together, texts, strict=True):
-        for one, other in zip(found, tokenize(any_tokenizer, [text])[0], strict=True):
+    for tokens, text in zip(together, texts, strict=True):
+        for one, other in zip(tokens, tokenize(any_tokenizer, [text])[0], strict=True):
             assert np.array_equal(one, other)
 
 
@@ -94,9 +94,9 @@ def test_special_tokens_in_a_text_are_text(any_tokenizer):
 def test_a_word_has_one_position_for_the_whole_of_it(any_tokenizer):
     text = "Hepatoesplenomegalia (3,5 cm)."
     tokens = tokenize(any_tokenizer, [text], "word")[0]
-    found = [text[start:end] for start, end in chain_of(tokens)]
-    assert [word for word in found if word.isalnum()] == ["Hepatoesplenomegalia", "3", "5", "cm"]
-    assert set(found) <= {"Hepatoesplenomegalia", "(", "3", ",", "5", "cm", ")", "."}
+    words = [text[start:end] for start, end in chain_of(tokens)]
+    assert [word for word in words if word.isalnum()] == ["Hepatoesplenomegalia", "3", "5", "cm"]
+    assert set(words) <= {"Hepatoesplenomegalia", "(", "3", ",", "5", "cm", ")", "."}
     assert_chain_is_sound(text, tokens)
 
 
@@ -156,10 +156,10 @@ def test_windows_of_any_text_are_sound(any_tokenizer, unit, text, config, data):
     tokens = tokenize(any_tokenizer, [text], unit)[0]
     n_special = sum(map(len, special_affixes(any_tokenizer)))
     uncut, mentions = data.draw(random_mentions(tokens))
-    found = windows(text, tokens, config, n_special, uncut)
+    divided = windows(text, tokens, config, n_special, uncut)
     capacity = config.window_length - n_special
     core_of = np.full(len(tokens.ids), -1)
-    for index, window in enumerate(found):
+    for index, window in enumerate(divided):
         assert 0 <= window.start <= window.core_start < window.core_stop <= window.stop <= len(tokens.ids)
         assert window.stop - window.start <= capacity
         assert window.core_start - window.start <= config.context_size
@@ -203,8 +203,8 @@ def test_a_text_without_chain_positions_has_no_window(any_tokenizer, text, segme
 def test_sentence_segmentation_gives_each_sentence_a_core(any_tokenizer):
     text = "La Dra. García pauta 3.5 mg. Después mejora.\nAlta: lunes\n\n1. Paciente estable."
     tokens = tokenize(any_tokenizer, [text])[0]
-    found = windows(text, tokens, settings_of(segmentation="sentence"), 2)
-    position = [np.flatnonzero(tokens.chain[w.core_start : w.core_stop]) + w.core_start for w in found]
+    divided = windows(text, tokens, settings_of(segmentation="sentence"), 2)
+    position = [np.flatnonzero(tokens.chain[w.core_start : w.core_stop]) + w.core_start for w in divided]
     cores = [text[tokens.starts[core[0]] : tokens.ends[core[-1]]] for core in position]
     assert cores == ["La Dra. García pauta 3.5 mg.", "Después mejora.", "Alta: lunes", "1. Paciente estable."]
 
@@ -212,19 +212,20 @@ def test_sentence_segmentation_gives_each_sentence_a_core(any_tokenizer):
 def test_a_long_sentence_is_cut_between_words(any_tokenizer):
     text = "hepatoesplenomegalia 3 esplenomegalia " * 30
     tokens = tokenize(any_tokenizer, [text])[0]
-    found = windows(text, tokens, settings_of(64, 8), 2)
-    first = [int(tokens.starts[window.core_start]) for window in found]
-    assert len(found) > 3
+    divided = windows(text, tokens, settings_of(64, 8), 2)
+    first = [int(tokens.starts[window.core_start]) for window in divided]
+    assert len(divided) > 3
     assert all(start == 0 or text[start - 1] == " " for start in first)
 
 
 def test_no_white_space_or_sentence_can_break_the_limit(any_tokenizer):
     for text in ("a" * 50_000, " " * 50_000 + "a", "½" * 3000, "dolor de cabeza " * 3000, "1.5 " * 10_000):
         tokens = tokenize(any_tokenizer, [text])[0]
-        found = windows(text, tokens, settings_of(), 2)
-        assert all(window.stop - window.start <= 510 for window in found)
+        divided = windows(text, tokens, settings_of(), 2)
+        assert all(window.stop - window.start <= 510 for window in divided)
         assert (
-            sum(int(tokens.chain[window.core_start : window.core_stop].sum()) for window in found) == tokens.chain.sum()
+            sum(int(tokens.chain[window.core_start : window.core_stop].sum()) for window in divided)
+            == tokens.chain.sum()
         )
 
 

@@ -1,0 +1,51 @@
+"""What transformers pushes of a model goes to a private repo unless the push says otherwise."""
+
+import huggingface_hub
+import pytest
+
+from hub_cards.repo import save_model_repo
+from modeling_clinx import ClinXModel, ClinXPipeline
+from tests.modeling_clinx.models import new_model
+
+
+pytestmark = pytest.mark.compat
+
+
+@pytest.fixture(scope="module")
+def model(tiny_encoder_dir):
+    return new_model(tiny_encoder_dir)
+
+
+@pytest.fixture(scope="module")
+def repo(model, tokenizer, tmp_path_factory):
+    return save_model_repo(model, tokenizer, tmp_path_factory.mktemp("hub") / "clinical-ner")
+
+
+@pytest.fixture
+def created(monkeypatch):
+    """The `private` of each repo that a push wants to create; nothing is sent."""
+    asked = []
+
+    def create_repo(*args, private=None, **kwargs):
+        asked.append(private)
+        raise ConnectionAbortedError("as far as a test may go")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
+    monkeypatch.setattr("transformers.utils.hub.create_repo", create_repo, raising=False)  # transformers 4 asks it
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["model", "encoder", "configuration", "pipeline"])
+def test_a_push_is_private_unless_it_says_otherwise(kind, model, tokenizer, repo, created, tmp_path):
+    pushed = {
+        "model": lambda: model,
+        "encoder": lambda: ClinXModel.from_pretrained(repo),
+        "configuration": lambda: model.config,
+        "pipeline": lambda: ClinXPipeline(model=model, tokenizer=tokenizer),
+    }[kind]()
+    for private in ({}, {"private": True}, {"private": False}):
+        with pytest.raises(ConnectionAbortedError):
+            pushed.push_to_hub("somebody/notes", **private)
+        with pytest.raises(ConnectionAbortedError):
+            pushed.save_pretrained(str(tmp_path / "notes"), push_to_hub=True, **private)
+    assert created == [True, True, True, True, False, False]
