@@ -129,12 +129,12 @@ def forward_backward(
         alpha_before: (B, K) alpha of the position before the block; None if it is the first block.
         beta_after: (B, K) beta of the position after the block; None if it is the last block.
     """
-    on_chain = chains.on_chain().t()  # (T, B)
+    mask = chains.on_chain().t()  # (T, B)
     scores = local_scores(chains, potentials)  # (T, B, K)
     shift = scores.amax(-1)  # (T, B)
-    unary = scores.sub_(shift[..., None]).exp_().masked_fill_(~on_chain[..., None], 1.0)
+    unary = scores.sub_(shift[..., None]).exp_().masked_fill_(~mask[..., None], 1.0)
     if potentials.transitions is None:
-        return _independent_positions(unary, shift, on_chain)
+        return _independent_positions(unary, shift, mask)
 
     # Both directions go side by side, [:, 0] forward and [:, 1] backward, so that a step is one batched product.
     psi, n_steps = potentials.psi, len(unary)
@@ -150,10 +150,10 @@ def forward_backward(
     scales = _sum_product(alphas, priors, torch.stack([psi, psi.t()]))  # (T, 2, B, 1)
 
     alpha, prior, beta = alphas[:, 0], priors[:, 0], alphas[:, 1].gather(0, mirror)
-    beta = beta.div_((prior * beta).sum(-1, keepdim=True)).masked_fill_(~on_chain[..., None], 0.0)
+    beta = beta.div_((prior * beta).sum(-1, keepdim=True)).masked_fill_(~mask[..., None], 0.0)
     log_scale = scales[:, 0, :, 0].log() + shift
     log_scale[int(chains.first == 0) :] += potentials.psi_shift  # no transition leads to the very first position
-    return Lattice(log_scale.masked_fill_(~on_chain, 0.0), alpha, prior, beta)
+    return Lattice(log_scale.masked_fill_(~mask, 0.0), alpha, prior, beta)
 
 
 def _sum_product(unary: torch.Tensor, priors: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
@@ -183,12 +183,12 @@ def _mirror(chains: Chains) -> torch.Tensor:
     return torch.where(chains.on_chain().t(), last - steps, steps)
 
 
-def _independent_positions(unary: torch.Tensor, shift: torch.Tensor, on_chain: torch.Tensor) -> Lattice:
-    """The lattice of a linear head: a softmax at each position, of (T, B, K) unary scores."""
+def _independent_positions(unary: torch.Tensor, shift: torch.Tensor, mask: torch.Tensor) -> Lattice:
+    """The lattice of a linear head: a softmax at each position, of (T, B, K) unary scores and a (T, B) mask."""
     scale = unary.sum(-1)  # (T, B)
     alpha = unary / scale[..., None]
-    log_scale = (scale.log() + shift).masked_fill_(~on_chain, 0.0)
-    return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * on_chain[..., None])
+    log_scale = (scale.log() + shift).masked_fill_(~mask, 0.0)
+    return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * mask[..., None])
 
 
 def lattices_backwards(chains: Chains, potentials: Potentials) -> Iterator[tuple[int, Lattice]]:
@@ -226,11 +226,11 @@ def viterbi(chains: Chains, potentials: Potentials) -> torch.Tensor:
         scores = max_product(block, potentials, scores_before)
         scores_before = scores[-1].clone()  # a view would hold the block
     n_rows, n_steps, n_tags = chains.emissions.shape
-    on_chain = chains.on_chain().t().cpu().numpy()  # (T, B)
-    # Row j holds the scores of a step to the tag j; the last row is for the step after a chain's end.
+    mask = chains.on_chain().t().cpu().numpy()  # (T, B)
+    # Row j holds the scores of a step to the tag j; the last row is for the step from a chain's end to no tag.
     steps_to = torch.cat([potentials.transitions.t(), potentials.transitions.new_zeros(1, n_tags)])  # (K + 1, K)
     steps_to = steps_to.cpu().numpy()
-    path = np.full((n_steps + 1, n_rows), n_tags)
+    path = np.full((n_steps + 1, n_rows), n_tags)  # K stands for no tag
     last_block = entries[-1][0]
     for block, scores_before in reversed(entries):
         if block is not last_block:  # the scores of the last block are still here
@@ -238,8 +238,8 @@ def viterbi(chains: Chains, potentials: Potentials) -> torch.Tensor:
         best = scores.transpose(1, 2).cpu().numpy()  # (T', B, K); in numpy, since single steps are too small for torch
         for t in range(block.first + len(best) - 1, block.first - 1, -1):
             total = steps_to[path[t + 1]] + best[t - block.first]  # (B, K)
-            path[t] = np.where(on_chain[t], total.argmax(1), n_tags)
-    return torch.from_numpy((path[:-1] * on_chain).T).to(chains.emissions.device)
+            path[t] = np.where(mask[t], total.argmax(1), n_tags)
+    return torch.from_numpy((path[:-1] * mask).T).to(chains.emissions.device)
 
 
 def max_product(chains: Chains, potentials: Potentials, scores_before: torch.Tensor | None = None) -> torch.Tensor:

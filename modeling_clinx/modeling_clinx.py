@@ -51,6 +51,8 @@ def _max_positions(encoder) -> int | None:
 
 
 class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
+    """What all CLIN-X models have in common: configuration, initial weights, and what the encoder supports."""
+
     config_class = ClinXConfig
     base_model_prefix = "encoder"
     supports_gradient_checkpointing = True

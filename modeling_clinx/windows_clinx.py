@@ -65,9 +65,15 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
         raise ValueError(f"{kind} gives no character offsets: CLIN-X needs a fast tokenizer (with a tokenizer.json)")
     if not texts:
         return []
-    off = dict.fromkeys(("add_special_tokens", "return_attention_mask", "return_token_type_ids", "verbose"), False)
-    texts_read = [_SURROGATE.sub("\ufffd", text) for text in texts]
-    encoded = tokenizer(texts_read, return_offsets_mapping=True, split_special_tokens=True, **off)
+    encoded = tokenizer(
+        [_SURROGATE.sub("\ufffd", text) for text in texts],
+        add_special_tokens=False,
+        split_special_tokens=True,  # a text that has the name of one in it is text
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
     return [
         _chain(text, np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2), unit)
         for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
@@ -75,11 +81,15 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
 
 
 def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens:
+    """Which of (T,) subwords are chain positions, and the characters of each, given (T, 2) offsets.
+
+    A chain position covers at least one character that is neither white space nor covered by an earlier one.
+    """
     visible = np.fromiter((not c.isspace() and c != "\ufeff" for c in text), bool, len(text))
     before = np.append(0, np.cumsum(visible))  # visible characters before each offset
     at = np.flatnonzero(visible)
     first, stop = before[offsets[:, 0]], before[offsets[:, 1]]
-    first = np.maximum(first, np.append(0, np.maximum.accumulate(stop))[:-1])  # what is covered already
+    first = np.maximum(first, np.append(0, np.maximum.accumulate(stop))[:-1])  # without what is covered already
     chain = stop > first
     starts, ends = offsets.T.copy()
     starts[chain], ends[chain] = at[first[chain]], at[stop[chain] - 1] + 1
@@ -107,7 +117,8 @@ def sentence_starts(text: str) -> list[int]:
             break
         goes_on = text[following].islower()
         if match[1]:
-            goes_on |= text[following] == "\n" or (match[1] == "." and _is_no_full_stop(text, match.start(), following))
+            is_dot = match[1] == "."
+            goes_on |= text[following] == "\n" or (is_dot and _is_no_sentence_end(text, match.start(), following))
         else:
             line = text[max(starts[-1], match.start() - 80) : match.start()].rstrip()
             goes_on &= match[0].count("\n") == 1 and line[-1:] not in ".!?…:;"
@@ -116,7 +127,11 @@ def sentence_starts(text: str) -> list[int]:
     return starts
 
 
-def _is_no_full_stop(text: str, dot: int, following: int) -> bool:
+def _is_no_sentence_end(text: str, dot: int, following: int) -> bool:
+    """Whether the full stop at `dot` belongs to an abbreviation, an initial or a number of a list.
+
+    `following` is the index of the first character after it and the white space of its line.
+    """
     words = text[max(0, dot - 40) : dot].rpartition("\n")[2].split()
     if not words:
         return False
