@@ -35,27 +35,12 @@ def add_teacher_marginals(
     Each gets `teacher_tags`, the members' mean marginals of tags in its core, and `teacher_pairs`, those of tag pairs
     summed over the core; both as (indices, values), negligible ones left out.
 
-    Raises:
-        InputError: the teacher cannot be loaded, or labels other types, units or tags than the student will.
+    Raises InputError where the teacher cannot be loaded, or labels other types, units or tags than the student will.
     """
-    try:
-        model = AutoModelForTokenClassification.from_pretrained(teacher)
-        teacher_tokenizer = AutoTokenizer.from_pretrained(teacher)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot load the ensemble {teacher}: {error}") from error
-    for name in ("entity_types", "scheme", "unit", "head"):  # a linear head knows no forbidden pairs, a CRF does
-        if getattr(model.config, name, None) != getattr(config, name):
-            raise InputError(
-                f"{teacher} has {name} {getattr(model.config, name, None)}, expected {getattr(config, name)}: a "
-                "student labels what its teacher does"
-            )
-    if teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise InputError(f"{teacher} reads with another tokenizer than the encoder: their marginals do not match")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    predictor = DocumentPredictor(model.to(device), teacher_tokenizer, batch_size)
+    predictor = _load_teacher(teacher, tokenizer, config, batch_size)
     windows = iter(features)
     for document in tqdm(documents, "Reading as the ensemble", disable=None):
-        tokens = tokenize(teacher_tokenizer, [document.text], config.unit)
+        tokens = tokenize(predictor.tokenizer, [document.text], config.unit)
         size = int(tokens[0].chain.sum())
         document_windows, cuts = [], [0]
         while cuts[-1] < size:
@@ -72,6 +57,24 @@ def add_teacher_marginals(
             at, tag = np.nonzero(core)
             feature["teacher_tags"] = (np.flatnonzero(feature["core_mask"])[at], tag), core[at, tag]
             feature["teacher_pairs"] = np.nonzero(between), between[np.nonzero(between)]
+
+
+def _load_teacher(teacher: str, tokenizer, config, batch_size: int) -> DocumentPredictor:
+    """The ensemble, on the GPU if there is one; raises InputError as `add_teacher_marginals` does."""
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(teacher)
+        teacher_tokenizer = AutoTokenizer.from_pretrained(teacher)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot load the ensemble {teacher}: {error}") from error
+    for name in ("entity_types", "scheme", "unit", "head"):  # a linear head knows no forbidden pairs, a CRF does
+        if getattr(model.config, name, None) != getattr(config, name):
+            raise InputError(
+                f"{teacher} has {name} {getattr(model.config, name, None)}, expected {getattr(config, name)}: a "
+                "student labels what its teacher does"
+            )
+    if teacher_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise InputError(f"{teacher} reads with another tokenizer than the encoder: their marginals do not match")
+    return DocumentPredictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), teacher_tokenizer, batch_size)
 
 
 @torch.inference_mode()
