@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -10,6 +11,18 @@ from huggingface_hub import DatasetCard, DatasetCardData
 TEMPLATE = Path(__file__).with_name("templates") / "dataset_card.md"
 HUB_LICENSES = {"CC BY 4.0": "cc-by-4.0"}  # as the Hub spells them
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+class Provenance(NamedTuple):
+    """Where a dataset comes from; what is not known is None."""
+
+    language: str | None = None  # ISO code
+    license: str | None = None  # as its owners call it
+    homepage: str | None = None
+    citation: str | None = None
+
+
+UNKNOWN = Provenance()
 
 
 def save_dataset_card(
@@ -20,10 +33,7 @@ def save_dataset_card(
     labels: Mapping[str, int],
     problems: Mapping[str, int],
     example: Mapping,
-    language: str | None = None,
-    license: str | None = None,
-    homepage: str | None = None,
-    citation: str | None = None,
+    provenance: Provenance = UNKNOWN,
     repo_id: str | None = None,
 ) -> None:
     """Writes `folder/README.md`.
@@ -34,10 +44,11 @@ def save_dataset_card(
         problems: mentions that could not be kept exactly, by kind.
         example: a row to show, of a synthetic note.
     """
+    license = provenance.license
     n_documents = sum(count["documents"] for count in splits.values())
     data = DatasetCardData(
         pretty_name=name,
-        language=language,
+        language=provenance.language,
         license=HUB_LICENSES.get(license, "other") if license else None,
         license_name=None if license is None or license in HUB_LICENSES else "see-card",
         task_categories=["token-classification"],
@@ -60,9 +71,7 @@ def save_dataset_card(
         labels=labels,
         problems=problems,
         example=json.dumps(example, ensure_ascii=False),
-        license=license,
-        homepage=homepage,
-        citation=citation,
         repo_id=repo_id,
+        **provenance._asdict(),
     )
     card.save(Path(folder, "README.md"))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaModel
 
 from tests.hub.server import WRITER, Hub
+from tests.modeling_clinx.models import tiny_config
 
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -177,18 +178,6 @@ def tiny_encoder_dir(tokenizer, tmp_path_factory):
     """A folder with a random 2-layer, 32-wide XLM-R encoder and the Unigram tokenizer, as `save_pretrained` writes."""
     folder = tmp_path_factory.mktemp("tiny_encoder")
     torch.manual_seed(0)
-    config = XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    XLMRobertaModel(config).save_pretrained(folder)
+    XLMRobertaModel(tiny_config(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

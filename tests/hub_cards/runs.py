@@ -3,11 +3,11 @@
 import json
 
 import torch
-from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+from transformers import XLMRobertaForMaskedLM
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
-from tests.modeling_clinx.models import new_model
+from tests.modeling_clinx.models import new_model, tiny_config
 
 
 SCORES = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4, "tp": 1, "fp": 1, "fn": 3}
@@ -51,16 +51,7 @@ def make_ensemble_run(folder, encoder, tokenizer):
 def make_language_model(folder, tokenizer):
     """What pretraining leaves; its files name local paths, all with "secret" in them."""
     torch.manual_seed(0)
-    config = XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=514,
-        pad_token_id=1,
-    )
-    XLMRobertaForMaskedLM(config).save_pretrained(folder / "model")
+    XLMRobertaForMaskedLM(tiny_config(tokenizer)).save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     _update_json(folder / "model/config.json", _name_or_path="/home/secret/base")
     paths = {"tokenizer_file": "/home/secret/tokenizer.json", "name_or_path": "models/secret"}

@@ -2,7 +2,7 @@
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from hub_cards.dataset_card import save_dataset_card
+from hub_cards.dataset_card import Provenance, save_dataset_card
 
 
 def test_the_metadata_survive_a_round_trip(tmp_path):
@@ -13,8 +13,7 @@ def test_the_metadata_survive_a_round_trip(tmp_path):
         labels={"A|B": 1},
         problems={"overlapping": 2},
         example={"id": "x", "text": "y", "entities": []},
-        language="es",
-        license="CC BY 4.0",
+        provenance=Provenance(language="es", license="CC BY 4.0"),
     )
     card = DatasetCard.load(tmp_path / "README.md")
     assert (card.data.pretty_name, card.data.license, card.data.language) == ("Notes: “ñ” & others", "cc-by-4.0", "es")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import XLMRobertaConfig
 
 from modeling_clinx import ClinXForTokenClassification
 
@@ -23,6 +24,22 @@ for room in ("modeling_clinx", "hub_cards", "clinx"):
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 folder, *more = sys.argv[1:]
 """
+
+
+def tiny_config(tokenizer) -> XLMRobertaConfig:
+    """An XLM-R of two layers, 32 wide."""
+    return XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
 
 
 def new_model(folder, entity_types=TYPES, seed=1, **config_kwargs) -> ClinXForTokenClassification:

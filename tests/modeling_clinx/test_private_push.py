@@ -3,22 +3,10 @@
 import huggingface_hub
 import pytest
 
-from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXModel, ClinXPipeline
-from tests.modeling_clinx.models import new_model
 
 
 pytestmark = pytest.mark.compat
-
-
-@pytest.fixture(scope="module")
-def model(tiny_encoder_dir):
-    return new_model(tiny_encoder_dir)
-
-
-@pytest.fixture(scope="module")
-def repo(model, tokenizer, tmp_path_factory):
-    return save_model_repo(model, tokenizer, tmp_path_factory.mktemp("hub") / "clinical-ner")
 
 
 @pytest.fixture

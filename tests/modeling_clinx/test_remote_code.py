@@ -4,24 +4,13 @@ import pytest
 import torch
 import transformers
 
-from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
-from tests.modeling_clinx.models import CODE, in_fresh_process, new_model
+from tests.modeling_clinx.models import CODE, in_fresh_process
 
 
 pytestmark = pytest.mark.compat
 
 TEXT = "La Dra. García pauta ½ comprimido de ibuprofeno  600 mg por ﬁebre;\n\tniega náuseas."
-
-
-@pytest.fixture(scope="module")
-def model(tiny_encoder_dir):
-    return new_model(tiny_encoder_dir)
-
-
-@pytest.fixture(scope="module")
-def repo(model, tokenizer, tmp_path_factory):
-    return save_model_repo(model, tokenizer, tmp_path_factory.mktemp("hub") / "clinical-ner")
 
 
 @pytest.fixture(scope="module")

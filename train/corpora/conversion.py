@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from datasets import ClassLabel, Features, List, Value
 from tqdm import tqdm
 
-from hub_cards.dataset_card import save_dataset_card
+from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 
 from ..errors import InputError
 from .documents import Document, Problem, without_surrogates
@@ -95,7 +95,7 @@ def _write_dataset(
     for split, part in splits.items():
         to_dataset(part, features).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
     (note,) = synthetic_notes(1)
-    task_fields = {key: getattr(task, key) for key in ("language", "license", "homepage", "citation")} if task else {}
+    provenance = Provenance(task.language, task.license, task.homepage, task.citation) if task else UNKNOWN
     save_dataset_card(
         folder,
         name=task.title if task else name,
@@ -110,6 +110,6 @@ def _write_dataset(
         },
         problems=dict(Counter(problem.kind for problem in problems)),
         example=to_dataset([cut(note, 0, sentence_boundaries(note)[4])])[0],
+        provenance=provenance,
         repo_id=repo_id,
-        **task_fields,
     )

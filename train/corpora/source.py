@@ -28,7 +28,7 @@ FAULTS = (  # what damaged files and archives raise
     zlib.error,
     zipfile.BadZipFile,
     tarfile.TarError,
-    NotImplementedError,
+    NotImplementedError,  # zipfile's, for a compression that it does not know
     RuntimeError,
     ValueError,
     OverflowError,
