@@ -20,8 +20,8 @@ def main(argv: list[str]) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from ..study.ablation import REFERENCE, ablation
+    from ..study.ablation import ablation
     from ..study.tables import as_markdown
 
     if result := ablation(recipe):
-        Console().print(Markdown(as_markdown(result, REFERENCE)))
+        Console().print(Markdown(as_markdown(result)))

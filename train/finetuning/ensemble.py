@@ -126,7 +126,6 @@ def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> F
     failed = {}
 
     def train(recipe: Recipe) -> None:
-        RunFolder(recipe.folder).claim(recipe)
         slot = free.pop()
         # -P: the user's own datasets/ or evaluate.py in the working directory is not to be imported.
         command = [sys.executable, "-P", "-m", "clinx", "finetune", str(recipe.folder / "recipe.yaml")]
@@ -140,6 +139,8 @@ def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> F
             failed[recipe.member] = f"exit status {done.returncode}, see {log.name}"
         print(f"member {recipe.member} {'failed' if done.returncode else 'is done'}: {log.name}", flush=True)
 
+    for recipe in recipes:  # writes the recipes that the processes read
+        RunFolder(recipe.folder).claim(recipe)
     print(f"{at_once} members at a time; their output goes to {recipes[0].output_dir}/member-N.log", flush=True)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(train, recipes))

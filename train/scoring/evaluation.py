@@ -1,5 +1,6 @@
 """A predictor on annotated documents: what it finds in them, and how good that is."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ def predict_documents(documents: Iterable[Document], predictor, quiet: bool | No
         predictor: a `DocumentPredictor`.
         quiet: no progress bar; by default there is one in a terminal.
     """
-    ahead: list[Document] = []  # read by the predictor, not yet yielded
+    ahead: deque[Document] = deque()  # read by the predictor, not yet yielded
 
     def texts():
         for document in documents:
@@ -37,7 +38,7 @@ def predict_documents(documents: Iterable[Document], predictor, quiet: bool | No
     total = len(documents) if isinstance(documents, Sequence) else None
     bar = tqdm(predictor(texts()), "Reading", total, unit=" notes", leave=False, disable=quiet)
     for prediction in bar:
-        document = ahead.pop(0)
+        document = ahead.popleft()
         yield Document(document.id, document.text, entities_of(prediction)), prediction
 
 

@@ -1,11 +1,10 @@
 """What each component brings (Lange et al. 2022, Table 4): one recipe, a run for each row."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..corpora.documents import Document
 from ..errors import InputError
 from ..finetuning.data import read_annotated
 from ..finetuning.ensemble import run_recipe
@@ -31,7 +30,6 @@ ROWS = (
     Row("no-context", "− context", {"context_size": 0, "segmentation": "sentence"}),
     Row("no-subwords", "− subword units", {"unit": "word"}),
 )
-REFERENCE = "random"
 
 
 def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> dict:
@@ -66,7 +64,7 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
                 traceback.print_exc()
             continue
         if args.process_index == 0:
-            result = tabulate(folder, gold)
+            result = write_table(folder, gold, {row.name: row.title for row in ROWS})
     if failed:
         raise InputError(
             "\n".join(f"{title}: {error}" for title, error in failed.items())
@@ -74,9 +72,3 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
         )
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
     return result
-
-
-def tabulate(folder: Path, gold: Sequence[Document]) -> dict:
-    """Scores and compares the rows that are complete, and writes `ablation.json`, `.md` and `.png`."""
-    titles = {row.name: row.title for row in ROWS}
-    return write_table(folder, gold, titles, REFERENCE)

@@ -13,28 +13,30 @@ from ..scoring.significance import compare
 from ..writing import atomic_file, write_json
 
 
-def write_table(folder: Path, gold: Sequence[Document], titles: Mapping[str, str], reference: str) -> dict:
+REFERENCE = "random"  # the row with which the others are compared
+
+
+def write_table(folder: Path, gold: Sequence[Document], titles: Mapping[str, str]) -> dict:
     """Writes `ablation.json`, `.md` and `.png` of the runs in a folder, and returns the figures.
 
     Args:
         titles: of each row, by the name of its run's folder; those without figures are left out.
-        reference: the row with which the others are compared.
     """
     rows, predictions = {}, {}
     for name, title in titles.items():
         if RunFolder(folder / name).is_done:
             rows[name], predictions[name] = _row(folder / name, title, gold)
-    if reference in rows:
+    if REFERENCE in rows:
         for name, row in rows.items():
-            if name != reference:
+            if name != REFERENCE:
                 row["against_random"] = {
-                    model: compare(gold, documents, predictions[reference][model])
+                    model: compare(gold, documents, predictions[REFERENCE][model])
                     for model, documents in predictions[name].items()
                 }
     result = {"documents": len(gold), "written": time.strftime("%Y-%m-%d"), "rows": rows}
     write_json(folder / "ablation.json", result)
     with atomic_file(folder / "ablation.md") as file:
-        file.write(as_markdown(result, reference).encode())
+        file.write(as_markdown(result).encode())
     ablation_plot(rows, folder / "ablation.png")
     return result
 
@@ -64,7 +66,7 @@ each sentence is a window of its own.
 """
 
 
-def as_markdown(result: dict, reference: str) -> str:
+def as_markdown(result: dict) -> str:
     """The table; differences are to random splits, the intervals paired bootstrap over documents."""
     lines = [
         "| training | median | best | ensemble | median − random's | ensemble − random's |",
@@ -76,7 +78,7 @@ def as_markdown(result: dict, reference: str) -> str:
         cells += [_difference(against.get(name)) for name in ("median", "ensemble")]
         lines.append(f"| {row['title']} | {' | '.join(cells)} |")
     lines.append(LEGEND.format(documents=result["documents"]).rstrip("\n"))
-    if gain := result["rows"].get(reference, {}).get("ensemble_above_median"):
+    if gain := result["rows"].get(REFERENCE, {}).get("ensemble_above_median"):
         lines += ["", f"Random splits: the ensemble is above its median member by {_difference(gain)}."]
     return "\n".join(lines) + "\n"
 
