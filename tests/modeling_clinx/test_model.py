@@ -15,6 +15,11 @@ TEXTS = ["La paciente toma paracetamol 500 mg cada 8 horas.", "Niega fiebre."]
 
 
 @pytest.fixture
+def model(tiny_encoder_dir):
+    return new_model(tiny_encoder_dir)
+
+
+@pytest.fixture
 def batch(tokenizer):
     return tokenizer(TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
 

@@ -32,6 +32,11 @@ def new_model(folder, **config_kwargs):
     return model
 
 
+@pytest.fixture(scope="module")
+def model(tiny_encoder_dir):
+    return new_model(tiny_encoder_dir)
+
+
 def assert_same(predictions, expected):
     for prediction, reference in zip(predictions, expected, strict=True):
         assert prediction.labels == reference.labels
