@@ -1,5 +1,6 @@
-"""What commands print: tables that no pipe cuts, and text that any terminal can show."""
+"""What commands show: help, tables that no pipe cuts, and text that any terminal can print."""
 
+import argparse
 import sys
 
 from rich.console import Console
@@ -21,3 +22,12 @@ def show_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def help_with_example(description: str, example: str) -> dict:
+    """What an `argparse` parser shows around its options; the example is never broken, so that it can be copied."""
+    return {
+        "description": description,
+        "epilog": f"example:\n  {example}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }

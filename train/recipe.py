@@ -14,6 +14,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 import yaml
 
+from .console import help_with_example
 from .errors import InputError
 from .settings import (
     GROUPS,
@@ -29,6 +30,10 @@ from .writing import atomic_file
 
 BUILT_IN = Path(__file__).with_name("recipes")
 RENAMED = {"split": "split_kind"}  # keys of older recipes
+ABOUT_RECIPES = (
+    "RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`). Its keys are the settings below,\n"
+    "and besides these every field of transformers.TrainingArguments; --key value overrides them."
+)
 METAVARS = {str: "TEXT", int: "N", float: "X"}
 REFUSED = {
     "per_device_train_batch_size": "a batch is counted in labelled subwords: set batch_subwords instead",
@@ -129,10 +134,8 @@ def recipe_from_command_line(argv: Sequence[str], prog: str, description: str, e
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} RECIPE [--key value …]",
-        description=f"{description} RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`).",
-        epilog="Besides these, every field of transformers.TrainingArguments is a setting; keys of a recipe have the "
-        f"same names. Example: {example}",
         add_help=False,
+        **help_with_example(f"{description}\n\n{ABOUT_RECIPES}", example),
     )
     _with_settings(parser).print_help()
     sys.exit(0 if argv else 2)

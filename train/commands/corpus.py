@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from ..console import console, show_any_text
+from ..console import console, help_with_example, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
 from ..corpora.source import SPLITS
 from ..corpora.statistics import corpus_stats, differences_from_task
@@ -36,12 +36,12 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clinx corpus", description=__doc__, epilog=f"example: {EXAMPLES['stats']}")
+    parser = argparse.ArgumentParser(prog="clinx corpus", **help_with_example(__doc__, EXAMPLES["stats"]))
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     reading = _reading_options()
 
     def verb(name: str, help: str, run, parents=()) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=help, parents=parents, epilog=f"example: {EXAMPLES[name]}")
+        sub = verbs.add_parser(name, help=help, parents=parents, **help_with_example(help, EXAMPLES[name]))
         sub.set_defaults(run=run)
         return sub
 

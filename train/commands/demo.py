@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..console import help_with_example
 from ..corpora.formats.brat import write_brat
 from ..corpora.synthetic import ENTITY_TYPES, synthetic_notes
 from ..recipe import BUILT_IN
@@ -17,7 +18,7 @@ EXAMPLE = "clinx demo --out runs/demo"
 
 def main(argv: list[str]) -> None:
     """Runs `clinx demo`."""
-    parser = argparse.ArgumentParser(prog="clinx demo", description=__doc__, epilog=f"example: {EXAMPLE}")
+    parser = argparse.ArgumentParser(prog="clinx demo", **help_with_example(__doc__, EXAMPLE))
     parser.add_argument("--out", default="runs/demo", metavar="DIR", help="folder for all of it (default: runs/demo)")
     demo(Path(parser.parse_args(argv).out))
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ..console import help_with_example
 from ..corpora import FORMATS
 
 
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clinx predict", description=__doc__, epilog=f"example: {EXAMPLE}")
+    parser = argparse.ArgumentParser(prog="clinx predict", **help_with_example(__doc__, EXAMPLE))
     parser.add_argument("--model", required=True, metavar="M", help="folder or Hub name of a CLIN-X model repo")
     parser.add_argument("--input", required=True, metavar="PATH", help="notes: a folder of .txt, or JSON Lines")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..console import help_with_example
 from ..corpora.sentences import cut, sentence_boundaries
 from ..corpora.synthetic import synthetic_notes
 from ..errors import InputError
@@ -64,7 +65,7 @@ def _example_note(language: str | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clinx push", description=__doc__, epilog=f"example: {EXAMPLE}")
+    parser = argparse.ArgumentParser(prog="clinx push", **help_with_example(__doc__, EXAMPLE))
     parser.add_argument(
         "folder",
         metavar="DIR",

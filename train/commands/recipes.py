@@ -4,7 +4,7 @@ import argparse
 
 from rich.table import Table
 
-from ..console import console
+from ..console import console, help_with_example
 from ..recipe import BUILT_IN
 
 
@@ -13,7 +13,7 @@ EXAMPLE = "clinx recipes"
 
 def main(argv: list[str]) -> None:
     """Runs `clinx recipes`."""
-    parser = argparse.ArgumentParser(prog="clinx recipes", description=__doc__, epilog=f"example: {EXAMPLE}")
+    parser = argparse.ArgumentParser(prog="clinx recipes", **help_with_example(__doc__, EXAMPLE))
     parser.parse_args(argv)
     table = Table("name", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from ..console import console
+from ..console import console, help_with_example
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import problem_counts
 from ..writing import atomic_file
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clinx score", description=__doc__, epilog=f"example: {EXAMPLE}")
+    parser = argparse.ArgumentParser(prog="clinx score", **help_with_example(__doc__, EXAMPLE))
     parser.add_argument("--gold", required=True, metavar="PATH", help="the annotated corpus")
     parser.add_argument("--pred", required=True, metavar="PATH", help="a system's predictions on the same documents")
     parser.add_argument("--against", metavar="PATH", help="another system's predictions, to test the difference")
