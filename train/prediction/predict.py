@@ -77,6 +77,8 @@ def load_predictor(
         else:
             raise InputError(f"{model} is a single model: max-members-in-memory is about an ensemble")
         tokenizer = AutoTokenizer.from_pretrained(model)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the model {model}: {error}") from error
     if not isinstance(network, (ClinXForTokenClassification, ClinXEnsembleForTokenClassification)):

@@ -59,3 +59,10 @@ def test_members_that_do_not_fit_are_read_from_disk(ensemble_run, notes, tmp_pat
     assert clinx(*command, "--output", tmp_path / "one", "--max-members-in-memory", 1) == 0
     one, whole = (list(read_corpus(tmp_path / name / "predictions.jsonl")) for name in ("one", "all"))
     assert one == whole
+
+
+def test_only_members_of_an_ensemble_can_be_read_from_disk(ensemble_run, notes, tmp_path, capsys):
+    model = ensemble_run / "member-1" / "model"
+    command = ("predict", "--model", model, "--input", notes / "validation", "--output", tmp_path / "out")
+    assert clinx(*command, "--max-members-in-memory", 1) == 2
+    assert f"error: {model} is a single model" in capsys.readouterr().err
