@@ -1,8 +1,10 @@
 """The `clinx` command: each verb is a module of `commands/` with a `main(argv)`."""
 
+import errno
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import version
 
 from .errors import InputError
 
@@ -28,11 +30,36 @@ VERBS = {  # by what people do
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
 
 
+OF_THE_MACHINE = {  # faults of files that a user can mend, and that need no traceback
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Runs a verb; faults of the input are one line on standard error and exit status 2."""
+    """Runs a verb; faults of the input or of the machine are one line on standard error and exit status 2."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    if verb in ("-h", "--help"):
-        print(overview())
+    try:
+        try:
+            return _run(verb, rest)
+        finally:
+            sys.stdout.flush()  # so that a pipe that is closed shows here
+    except BrokenPipeError:  # as of `clinx … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(verb: str, rest: list[str]) -> int:
+    if verb in ("-h", "--help", "--version"):
+        print(overview() if verb != "--version" else f"clinx {version('clin-x')}")
         return 0
     if verb not in KNOWN:
         print(f"clinx: unknown verb {verb!r}, expected one of {', '.join(KNOWN)}", file=sys.stderr)
@@ -42,9 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # as of `clinx … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        print(f"clinx {verb}: error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"clinx {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
@@ -56,4 +85,6 @@ def overview() -> str:
     lines = ["usage: clinx VERB …", "", "Clinical concept extraction on the Hugging Face stack."]
     for group, verbs in VERBS.items():
         lines += ["", f"{group}:", *(f"  {name:10}{text}" for name, text in verbs.items())]
-    return "\n".join([*lines, "", "`clinx VERB --help` explains a verb and shows an example."])
+    return "\n".join(
+        [*lines, "", "`clinx VERB --help` explains a verb and shows an example; `clinx --version` tells the release."]
+    )

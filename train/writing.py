@@ -1,12 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one command at a time writes."""
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from .errors import InputError
+
+
+LOCK = ".clinx-lock"  # stays in a folder; it is held by whoever has it open, and so by nobody once that process is gone
 
 
 @contextmanager
@@ -26,3 +35,26 @@ def write_json(path: Path, content: dict) -> None:
     """Writes an object as indented JSON."""
     with atomic_file(path) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Lets one command at a time write into a folder, which is made; it is free again when the process is gone.
+
+    Raises InputError, with who holds the folder since when, and OSError where it cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = path.read_text(encoding="utf-8", errors="replace") or "another process"
+        raise InputError(
+            f"{folder}: {holder} is writing here; wait until it has ended, or choose another folder"
+        ) from None
+    try:
+        path.write_text(f"process {os.getpid()} on {platform.node()} (since {datetime.now():%Y-%m-%d %H:%M:%S})")
+        yield
+    finally:
+        lock.release()

@@ -1,10 +1,12 @@
 """Document and Entity, the only form in which annotated text travels, and the one validation of both."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError, brief
@@ -181,6 +183,12 @@ def describe_mention(document: Document, entity: Entity) -> str:
 def problem_counts(documents: Iterable[Document]) -> Counter:
     """How often each kind of problem occurs."""
     return Counter(problem.kind for document in documents for problem in document.problems)
+
+
+def print_problems(where: str | Path, documents: Iterable[Document]) -> None:
+    """Says on standard error how often each kind of problem occurred where these documents were read."""
+    for kind, times in problem_counts(documents).items():
+        print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
 
 
 def without_surrogates(text: str) -> str:

@@ -1,8 +1,15 @@
 """The `clinx` command: its overview, and the help of every verb."""
 
+import errno
+import os
+import subprocess
+import sys
+
 import pytest
 
 from clinx import cli
+from clinx.cli import main
+from clinx.commands import recipes
 
 
 def test_the_first_screen_lists_the_verbs_and_each_has_help(capsys):
@@ -15,3 +22,24 @@ def test_the_first_screen_lists_the_verbs_and_each_has_help(capsys):
         assert stop.value.code == 0
         assert f"clinx {verb}" in capsys.readouterr().out
     assert cli.main(["translate"]) == 2
+
+
+def test_a_closed_pipe_is_no_fault():
+    for arguments in ("--help", "score --help"):
+        command = f"set -o pipefail; {sys.executable} -m clinx {arguments} | :"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert done.returncode in (0, 141) and done.stderr == ""
+
+
+def test_the_release_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("clinx 0.")
+
+
+def test_faults_of_files_are_one_line(monkeypatch, capsys):
+    def full(argv):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/predictions")
+
+    monkeypatch.setattr(recipes, "main", full)
+    assert main(["recipes"]) == 2
+    assert capsys.readouterr().err == "clinx recipes: error: /disk/predictions: No space left on device\n"
