@@ -86,5 +86,5 @@ def overview() -> str:
     for group, verbs in VERBS.items():
         lines += ["", f"{group}:", *(f"  {name:10}{text}" for name, text in verbs.items())]
     return "\n".join(
-        [*lines, "", "`clinx VERB --help` explains a verb and shows an example; `clinx --version` tells the release."]
+        [*lines, "", "`clinx VERB --help` explains a verb and shows an example; `clinx --version` names the release."]
     )
