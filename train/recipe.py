@@ -34,6 +34,17 @@ ABOUT_RECIPES = (
     "RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`). Its keys are the settings below,\n"
     "and besides these every field of transformers.TrainingArguments; --key value overrides them."
 )
+RECORDED_ARGUMENTS = (  # fields of transformers' TrainingArguments on which a result depends, besides our settings
+    "adam_epsilon",
+    "full_determinism",
+    "gradient_checkpointing",
+    "lr_scheduler_kwargs",
+    "neftune_noise_alpha",
+    "optim_args",
+    "optim_target_modules",
+    "tf32",
+    "torch_compile",
+)
 METAVARS = {str: "TEXT", int: "N", float: "X"}
 REFUSED = {
     "per_device_train_batch_size": "a batch is counted in labelled subwords: set batch_subwords instead",
@@ -68,7 +79,8 @@ class Recipe(RunSettings, SplitSettings, OptimizationSettings, ModelSettings, Do
 
     def recorded(self) -> dict:
         """The settings on which the result of a run depends."""
-        return {item.name: getattr(self, item.name) for item in SETTINGS.values() if item.metadata["recorded"]}
+        ours = {item.name: getattr(self, item.name) for item in SETTINGS.values() if item.metadata["recorded"]}
+        return ours | {name: self.training_arguments.get(name) for name in RECORDED_ARGUMENTS}
 
     def write(self, path: Path) -> None:
         """Writes it as YAML, from which `Recipe.read` gives it back."""

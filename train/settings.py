@@ -51,6 +51,9 @@ class DocumentSettings:
     test_fraction: float | None = setting(
         None, "Hold out this share of train and validation for judging, in place of test.", published=True
     )
+    max_misaligned: float = setting(
+        0.03, "Largest share of mentions that may read differently from what their annotation says.", recorded=False
+    )
     entity_types: list[str] | None = setting(None, "Entity types (default: those of the training documents).")
     distill: str | None = setting(
         None, "Learn from what this ensemble finds in the notes rather than from their annotations."
@@ -159,7 +162,7 @@ class RunSettings:
         True, "Keep the checkpoint with the best strict F1 rather than the last.", recorded=False, of_trainer=True
     )
     metric_for_best_model: str | None = setting(
-        "strict_f1", "Figure that chooses the best checkpoint.", recorded=False, of_trainer=True
+        "strict_f1", "Figure that chooses the best checkpoint.", of_trainer=True
     )
     per_device_eval_batch_size: int = setting(
         16, "Windows that the encoder reads at a time when it judges.", recorded=False, of_trainer=True

@@ -1,10 +1,12 @@
 """Document and Entity, the only form in which annotated text travels, and the one validation of both."""
 
+import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -189,6 +191,17 @@ def print_problems(where: str | Path, documents: Iterable[Document]) -> None:
     """Says on standard error how often each kind of problem occurred where these documents were read."""
     for kind, times in problem_counts(documents).items():
         print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
+
+
+def same_note(text: str) -> str:
+    """What two copies of a note have in common: the text without its kinds of white space and line ends."""
+    return " ".join(text.replace("\ufeff", " ").split())
+
+
+def digest(document: Document) -> str:
+    """32 hexadecimal digits that tell this text with these mentions from any other (BLAKE2b)."""
+    mentions = [(entity.start, entity.end, entity.label) for entity in document.entities]
+    return blake2b(json.dumps([document.text, mentions]).encode("ascii"), digest_size=16).hexdigest()
 
 
 def without_surrogates(text: str) -> str:

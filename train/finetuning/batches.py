@@ -1,10 +1,8 @@
 """Batches: windows padded to tensors, and batches counted in labelled subwords."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler
 
 from modeling_clinx.labels_clinx import UNKNOWN
 
@@ -37,45 +35,42 @@ class WindowCollator:
         return batch
 
 
-class _Shuffle(Sampler):
-    """A new permutation of `n` items every epoch, the same for the same seed."""
-
-    def __init__(self, n: int, seed: int):
-        self.n, self.seed, self.epoch = n, seed, 0
-
-    def set_epoch(self, epoch: int):
-        self.epoch = epoch
-
-    def __len__(self):
-        return self.n
-
-    def __iter__(self):
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.n).tolist())
-
-
 class SubwordBatchSampler(BatchSampler):
     """Batches of about equally many labelled subwords, shuffled anew each epoch; as many batches in every epoch.
 
     Args:
-        sizes: labelled subwords of each window.
+        windows: the `TrainingWindows`, which cut themselves anew when an epoch begins.
         batch_subwords: labelled subwords that a batch aims at; a window is never divided.
-        multiple_of: the number of batches is a multiple of this, so that every process gets as many.
+        multiple_of: the number of batches is a multiple of this, so that every process, and every update that
+            accumulates, gets as many.
+
+    Raises InputError where there are fewer windows than that.
     """
 
-    def __init__(self, sizes: Sequence[int], batch_subwords: int, seed: int, multiple_of: int = 1):
-        self.sizes, self.sampler = np.array(sizes), _Shuffle(len(sizes), seed)
+    def __init__(self, windows, batch_subwords: int, seed: int, multiple_of: int = 1):
+        self.windows, self.seed, self.epoch = windows, seed, None
         self.batch_size, self.drop_last = None, False
-        wanted = max(1, round(self.sizes.sum() / batch_subwords / multiple_of)) * multiple_of
-        self.n_batches = min(wanted, len(sizes) // multiple_of * multiple_of)
+        wanted = max(1, round(windows.sizes().sum() / batch_subwords / multiple_of)) * multiple_of
+        self.n_batches = min(wanted, len(windows) // multiple_of * multiple_of)
         if not self.n_batches:
-            raise InputError(f"{len(sizes)} training windows are too few for {multiple_of} processes")
+            raise InputError(
+                f"{len(windows)} training windows are too few for {multiple_of} batches an update, one in each process "
+                "and step of accumulation"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begins an epoch; accelerate may say so again."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.windows.cut_anew(epoch)
 
     def __len__(self) -> int:
         return self.n_batches
 
     def __iter__(self):
-        order = np.array(list(self.sampler))
-        filled = np.cumsum(self.sizes[order])
+        self.set_epoch(self.epoch or 0)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.windows))
+        filled = np.cumsum(self.windows.sizes()[order])
         ideal = np.searchsorted(filled, filled[-1] * np.arange(1, self.n_batches) / self.n_batches, side="right")
         steps = np.arange(1, self.n_batches)  # every batch gets a window, also where one is larger than a batch
         cuts = np.maximum.accumulate(np.maximum(ideal, 1) - steps) + steps

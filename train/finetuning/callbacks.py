@@ -1,4 +1,4 @@
-"""What watches a training: it stops on a loss that is not finite, and selects by training loss."""
+"""What watches a training: it stops on a loss that is not finite, begins epochs, and selects by training loss."""
 
 import math
 from pathlib import Path
@@ -14,6 +14,19 @@ class StopOnNonFiniteLoss(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise InputError(f"the loss is not a number at step {state.global_step}: lower the learning rate")
+
+
+class BeginEpoch(TrainerCallback):
+    """Tells the batches which epoch begins, also where a run goes on inside of one.
+
+    Under several processes accelerate's wrappers do not pass that on.
+    """
+
+    def __init__(self, sampler):
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.sampler.set_epoch(int(state.epoch or 0))
 
 
 class SelectByTrainingLoss(TrainerCallback):

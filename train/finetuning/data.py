@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..corpora import read_corpus
-from ..corpora.documents import Document
+from ..corpora.documents import Document, print_problems, same_note
 from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
 from ..errors import InputError
 from ..recipe import Recipe
@@ -34,6 +34,12 @@ class MemberData(NamedTuple):
     test: list[Document]
     entity_types: list[str]
     seed_offset: int  # to be added to the recipe's seed
+    unlabelled: list[Document] = []  # that a student learns from too
+
+    def documents(self) -> dict[str, list[Document]]:
+        """All documents, by what they are for."""
+        uses = {"training": self.train, "validation": self.validation, "test": self.test, "unlabelled": self.unlabelled}
+        return {use: documents for use, documents in uses.items() if documents}
 
 
 def read_annotated(recipe: Recipe) -> AnnotatedData:
@@ -43,35 +49,57 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
 
     Raises InputError for documents that cannot be read or divided, or that both judge and are learned from.
     """
-    for name in ("max_train_documents", "max_validation_documents", "max_unlabelled_documents"):
-        if (number := getattr(recipe, name)) is not None and number < 1:
-            raise InputError(f"{name} is {number}, expected at least 1")
     train, validation, test = (
-        list(read_corpus(path, recipe.format)) if path else []
-        for path in (recipe.train, recipe.validation, recipe.test)
+        _read(path, recipe) if path else [] for path in (recipe.train, recipe.validation, recipe.test)
     )
     if {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
-    kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
-    if (kind == "random" or recipe.test_fraction) and len(train) + len(validation) < FEWEST_DOCUMENTS:
-        train, validation = sentence_blocks(train), sentence_blocks(validation)
-        blocks = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
-        print(f"note: there are too few documents to divide: {blocks} stand for them", file=sys.stderr)
     if recipe.test_fraction:
         if test:
             raise InputError("test and test_fraction both name what judges: leave one of them out")
+        train, validation = _dividable(train, validation, FEWEST_DOCUMENTS)
         rest, test = hold_out([*train, *validation], recipe.test_fraction, recipe.split_seed)
         kept = {document.id for document in rest}
         train, validation = ([d for d in documents if d.id in kept] for documents in (train, validation))
+    kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
     train, validation = _limited(train, validation, recipe, kind)
+    n_members = 1 if kind == "all" or recipe.splits is None else recipe.splits
+    if kind == "random" and not recipe.split_file:
+        train, validation = _dividable(train, validation, max(FEWEST_DOCUMENTS, n_members))
     pool = [*train, *validation]
     _refuse_shared_texts(pool, test)
     if recipe.split_file:
-        return AnnotatedData(Splits.read(recipe.split_file), pool, test)
+        splits = Splits.read(recipe.split_file)
+        if recipe.split_kind not in (None, splits.kind):
+            raise InputError(f"{recipe.split_file} holds {splits.kind} splits, but split_kind is {kind}: leave one out")
+        return AnnotatedData(splits, pool, test)
     if kind == "standard" and not validation:
         raise InputError(f"no validation documents: name them, or leave some of {recipe.train} to max_train_documents")
-    n_members = 1 if kind == "all" or recipe.splits is None else recipe.splits
     return AnnotatedData(make_splits(kind, train, validation, n_members, recipe.split_seed), pool, test)
+
+
+def _read(path: str, recipe: Recipe) -> list[Document]:
+    """The documents at `path`; says how many mentions could not be read exactly, and refuses it if they are many."""
+    documents = list(read_corpus(path, recipe.format))
+    print_problems(path, documents)
+    misread = [problem.detail for d in documents for problem in d.problems if problem.kind == "text differs"]
+    if len(misread) > recipe.max_misaligned * sum(len(document.entities) for document in documents):
+        raise InputError(
+            f"{path}: {len(misread)} annotations say that their mention reads differently from the text at their "
+            f"offsets, as {misread[0]}; look at the line ends (a conversion of CRLF moves offsets) and the encoding of "
+            f"the texts. To train all the same, allow a larger share than {recipe.max_misaligned} by max_misaligned"
+        )
+    return documents
+
+
+def _dividable(train: list[Document], validation: list[Document], fewest: int) -> tuple[list[Document], list[Document]]:
+    """The documents, or blocks of their sentences where they are fewer than can be divided."""
+    if len(train) + len(validation) >= fewest:
+        return train, validation
+    train, validation = sentence_blocks(train), sentence_blocks(validation)
+    blocks = f"{len(train) + len(validation)} blocks of {BLOCK_SENTENCES} sentences"
+    print(f"note: there are too few documents to divide: {blocks} stand for them", file=sys.stderr)
+    return train, validation
 
 
 def _limited(train, validation, recipe: Recipe, kind: str) -> tuple[list[Document], list[Document]]:
@@ -87,8 +115,9 @@ def _limited(train, validation, recipe: Recipe, kind: str) -> tuple[list[Documen
 
 
 def _refuse_shared_texts(pool: Sequence[Document], test: Sequence[Document]) -> None:
-    judged = {document.text.strip() for document in test}
-    if shared := [document.id for document in pool if document.text.strip() in judged]:
+    """Raises InputError where a note, but for white space, is in both; an empty one teaches and judges nothing."""
+    judged = {same_note(document.text) for document in test} - {""}
+    if shared := [document.id for document in pool if same_note(document.text) in judged]:
         raise InputError(f"{len(shared)} notes both judge and are learned from or selected on, as {shared[0]}")
 
 
@@ -116,13 +145,18 @@ def entity_types_of(documents: Sequence[Document], path: str) -> list[str]:
 
 
 def unlabelled_notes(recipe: Recipe, data: MemberData) -> list[Document]:
-    """The recipe's notes without annotations, but those that are known, that judge, or that hold one that judges."""
-    known = {document.text.strip() for document in [*data.train, *data.validation, *data.test]}
-    judging = [document for document in [*data.validation, *data.test] if len(document.text) > SHORTEST_JUDGED]
-    judged = {document.text.strip() for document in judging}
-    others = (
-        note
-        for note in read_corpus(recipe.unlabelled, annotated=False)
-        if note.text.strip() not in known and not any(text in note.text for text in judged)
-    )
+    """The recipe's notes without annotations, but those that are known, or that share text with one that judges.
+
+    A note shares text with another if one of them is a part of the other, but for white space.
+    """
+    known = {same_note(document.text) for document in [*data.train, *data.validation, *data.test]}
+    judged = {same_note(document.text) for document in [*data.validation, *data.test]}
+    judged = {text for text in judged if len(text) > SHORTEST_JUDGED}
+    all_judged = "\n".join(judged)  # no note has a line end
+
+    def is_new(text: str) -> bool:
+        is_part = len(text) > SHORTEST_JUDGED and text in all_judged
+        return not (text in known or is_part or any(whole in text for whole in judged))
+
+    others = (note for note in read_corpus(recipe.unlabelled, annotated=False) if is_new(same_note(note.text)))
     return list(islice(others, recipe.max_unlabelled_documents))

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,9 +22,10 @@ from ..errors import InputError
 from ..recipe import Recipe
 from ..scoring.evaluation import evaluate_documents
 from ..scoring.scores import median_member
-from .data import read_annotated
+from ..writing import exclusive
+from .data import AnnotatedData, member_data, read_annotated
 from .finetune import finetune
-from .run_folder import RunFolder
+from .run_folder import RunFolder, inputs_of
 from .trainer import resolved, training_arguments
 
 
@@ -59,33 +61,44 @@ def finetune_ensemble(recipe: Recipe, train_member: Callable[[Recipe], object] =
     """
     if recipe.split_kind == "all":
         raise InputError("split_kind all trains one model on everything: leave splits out")
-    splits, _, test = read_annotated(recipe)
     args = training_arguments(recipe)
     recipe = resolved(recipe, args)
-    numbers = range(1, len(splits.members) + 1)
     if recipe.member is not None:
-        if recipe.member not in numbers:
-            raise InputError(f"member is {recipe.member}, expected 1 to {len(numbers)}")
-        _train_members([recipe], args, train_member)
+        _train_members([recipe], read_annotated(recipe), args, train_member)
         return recipe.folder
-    run = RunFolder(recipe.folder)
+    with exclusive(recipe.folder) if args.process_index == 0 else nullcontext():
+        return _finetune_ensemble(recipe, args, train_member)
+
+
+def _finetune_ensemble(recipe: Recipe, args: TrainingArguments, train_member: Callable) -> Path:
+    run, annotated = RunFolder(recipe.folder), read_annotated(recipe)
+    members = [recipe.changed(member=number) for number in range(1, len(annotated.splits.members) + 1)]
+    inputs = inputs_of(recipe, {"annotated": annotated.documents, "test": annotated.test})
     with args.main_process_first(local=False, desc="claim the run's folder"):
-        is_done = run.claim(recipe)
+        is_done = run.claim(recipe, inputs)
     if args.process_index == 0:
-        splits.write(run.path / "splits.json")
+        annotated.splits.write(run.path / "splits.json")
     metrics = run.read_metrics() if is_done else {}
     if metrics.get("vote") == recipe.vote and ("soup" in metrics or not recipe.soup):
         print(f"{run.path} is a finished run of this recipe: its ensemble is in {run.model}")
         show(metrics)
         return run.path
-    _train_members([recipe.changed(member=number) for number in numbers], args, train_member)
+    _train_members(members, annotated, args, train_member)
     if args.process_index == 0:
-        combine(recipe, len(numbers), test)
+        combine(recipe, len(members), annotated.test)
     return run.path
 
 
-def _train_members(recipes: Sequence[Recipe], args: TrainingArguments, train_member) -> None:
-    """Trains each; raises InputError with the reasons where some failed, once the others are complete."""
+def _train_members(
+    recipes: Sequence[Recipe], annotated: AnnotatedData, args: TrainingArguments, train_member: Callable
+) -> None:
+    """Trains each; raises InputError with the reasons where some failed, once the others are complete.
+
+    No member is trained before all their folders are known to be of this recipe and these documents.
+    """
+    with args.main_process_first(local=False, desc="claim the members' folders"):
+        for recipe in recipes:
+            RunFolder(recipe.folder).claim(recipe, inputs_of(recipe, member_data(recipe, annotated).documents()))
     gpus = _gpus()
     at_once = min(recipes[0].members_at_once or len(gpus), len(recipes))
     if at_once > 1 and args.world_size == 1:
@@ -139,8 +152,6 @@ def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> F
             failed[recipe.member] = f"exit status {done.returncode}, see {log.name}"
         print(f"member {recipe.member} {'failed' if done.returncode else 'is done'}: {log.name}", flush=True)
 
-    for recipe in recipes:  # writes the recipes that the processes read
-        RunFolder(recipe.folder).claim(recipe)
     print(f"{at_once} members at a time; their output goes to {recipes[0].output_dir}/member-N.log", flush=True)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(train, recipes))

@@ -4,6 +4,7 @@ import json
 import platform
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -25,12 +26,13 @@ from ..plots import training_curves
 from ..recipe import Recipe
 from ..scoring.evaluation import evaluate_documents
 from ..settings import ModelSettings
+from ..writing import exclusive
 from .callbacks import SelectByTrainingLoss, StopOnNonFiniteLoss
 from .data import MemberData, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
-from .run_folder import RunFolder
+from .run_folder import RunFolder, inputs_of
 from .trainer import ClinXTrainer, resolved, training_arguments
-from .windows import LabelledWindows, label_windows
+from .windows import TrainingWindows
 
 
 def finetune(recipe: Recipe) -> Path:
@@ -44,19 +46,24 @@ def finetune(recipe: Recipe) -> Path:
 
     Raises InputError for data or settings that cannot be used.
     """
-    # 1. Claim the run's folder
+    args = training_arguments(recipe)
+    with exclusive(recipe.folder) if args.process_index == 0 else nullcontext():
+        return _finetune(resolved(recipe, args), args)
+
+
+def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
+    # 1. Documents
     start = time.time()
-    run, args = RunFolder(recipe.folder), training_arguments(recipe)
-    recipe = resolved(recipe, args)
+    data = documents_of(recipe)
+
+    # 2. Claim the run's folder
+    run = RunFolder(recipe.folder)
     with args.main_process_first(local=False, desc="claim the run's folder"):
-        is_done = run.claim(recipe)
+        is_done = run.claim(recipe, inputs_of(recipe, data.documents()))
     if is_done:
         run.clear_checkpoints()
         print(f"{run.path} is a finished run of this recipe: its model is in {run.model}")
         return run.path
-
-    # 2. Documents
-    data = documents_of(recipe)
 
     # 3. Model and tokenizer
     args.seed += data.seed_offset
@@ -64,7 +71,7 @@ def finetune(recipe: Recipe) -> Path:
     model, tokenizer = new_model(recipe, data.entity_types)
 
     # 4. Labelled windows
-    windows = windows_of(recipe, data, tokenizer, model.config)
+    windows = windows_of(recipe, data, tokenizer, model.config, args.seed)
 
     # 5. Train, or go on
     trainer = trainer_for(recipe, args, data, windows, model, tokenizer)
@@ -94,7 +101,7 @@ def documents_of(recipe: Recipe) -> MemberData:
         print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
     if recipe.unlabelled and not recipe.distill:
         raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
-    return data._replace(train=data.train + unlabelled_notes(recipe, data)) if recipe.unlabelled else data
+    return data._replace(unlabelled=unlabelled_notes(recipe, data)) if recipe.unlabelled else data
 
 
 def new_model(recipe: Recipe, entity_types: list[str]):
@@ -112,9 +119,10 @@ def new_model(recipe: Recipe, entity_types: list[str]):
     return model, tokenizer
 
 
-def windows_of(recipe: Recipe, data: MemberData, tokenizer, config) -> LabelledWindows:
+def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -> TrainingWindows:
     """The training windows; a student's have its teacher's marginals."""
-    windows = label_windows(data.train, tokenizer, config)
+    documents = [*data.train, *data.unlabelled]
+    windows = TrainingWindows(documents, tokenizer, config, seed)
     if not windows.features:
         raise InputError(f"{recipe.train}: the training documents hold no text that could be labelled")
     if windows.inexact:
@@ -122,12 +130,19 @@ def windows_of(recipe: Recipe, data: MemberData, tokenizer, config) -> LabelledW
         print(f"training mentions that labels cannot give back exactly: {counts}", file=sys.stderr)
     if recipe.distill:
         batch_size = recipe.per_device_eval_batch_size
-        add_teacher_marginals(windows.features, data.train, recipe.distill, tokenizer, config, batch_size)
+        add_teacher_marginals(windows.fixed(), documents, recipe.distill, tokenizer, config, batch_size)
+    sizes = windows.sizes()
+    if n_larger := int((sizes > recipe.batch_subwords).sum()):
+        print(
+            f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords "
+            f"{recipe.batch_subwords}, up to {sizes.max()}: each is a batch of its own",
+            file=sys.stderr,
+        )
     return windows
 
 
 def trainer_for(
-    recipe: Recipe, args: TrainingArguments, data: MemberData, windows: LabelledWindows, model, tokenizer
+    recipe: Recipe, args: TrainingArguments, data: MemberData, windows: TrainingWindows, model, tokenizer
 ) -> ClinXTrainer:
     """The Trainer of a run; without validation documents it selects by training loss."""
     callbacks = [StopOnNonFiniteLoss()]
@@ -147,7 +162,7 @@ def trainer_for(
     return ClinXTrainer(
         model=model,
         args=args,
-        train_dataset=windows.features,
+        train_dataset=windows,
         validation=data.validation,
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -172,6 +187,7 @@ def train(trainer: ClinXTrainer, run: RunFolder) -> bool:
             trainer.state.best_model_checkpoint = str(checkpoint)
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.refuse_broken_weights()
     if trainer.is_world_process_zero() and (is_trained or not trainer.eval_dataset):
         trainer._load_best_model()
     return bool(checkpoint)
@@ -183,14 +199,14 @@ def _was_last(checkpoint: Path) -> bool:
     return state["global_step"] >= state["max_steps"] or control.get("should_training_stop", False)
 
 
-def run_metrics(recipe: Recipe, data: MemberData, windows: LabelledWindows, trainer: ClinXTrainer) -> dict:
+def run_metrics(recipe: Recipe, data: MemberData, windows: TrainingWindows, trainer: ClinXTrainer) -> dict:
     """What `metrics.json` tells of a run besides scores and duration."""
     return {
         "settings": recipe.recorded(),
         "base_model": None if Path(recipe.encoder).exists() else recipe.encoder,  # on the Hub
-        "documents": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
-        "windows": len(windows.features),
-        "labelled_subwords": int(sum((feature["labels"] >= 0).sum() for feature in windows.features)),
+        "documents": {part: len(getattr(data, part)) for part in ("train", "unlabelled", "validation", "test")},
+        "windows": len(windows),
+        "labelled_subwords": int(windows.sizes().sum()),
         "unrepresentable": dict(windows.inexact),
         "steps": trainer.state.global_step,
         "best_checkpoint": trainer.state.best_model_checkpoint,

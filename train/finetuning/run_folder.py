@@ -2,18 +2,23 @@
 
 import json
 import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..corpora.documents import Document, digest
 from ..errors import InputError
+from ..fingerprint import model_fingerprint
 from ..recipe import RENAMED, Recipe
 from ..writing import write_json
 
 
+Inputs = dict[str, str | dict[str, str]]  # a model's fingerprint, or the digests of documents by their ids
 CHECKPOINT_FILES = ("model*.safetensors", "optimizer.*", "scheduler.pt", "rng_state*.pth")
 
 
 class RunFolder:
-    """`recipe.yaml`, `model/`, `metrics.json`, `curves.png`, and checkpoints until the run is done.
+    """`recipe.yaml`, `inputs.json`, `model/`, `metrics.json`, `curves.png`, and checkpoints until the run is done.
 
     Attributes:
         path: the folder.
@@ -28,24 +33,44 @@ class RunFolder:
         """Whether the run is finished: its figures are written last."""
         return (self.path / "metrics.json").exists()
 
-    def claim(self, recipe: Recipe) -> bool:
-        """Writes the recipe into the folder; True if it holds a finished run of the same.
+    def claim(self, recipe: Recipe, inputs: Inputs) -> bool:
+        """Writes the recipe into the folder, and what it learns from; True if it holds a finished run of the same.
 
-        Raises InputError where the folder, or a member's in it, holds checkpoints or a model of other settings; names
-        the first that differs.
+        Raises InputError where the folder, or a member's in it, holds checkpoints or a model of other settings, other
+        notes or another model to start from; names the first that differs.
         """
         runs = (self, *map(RunFolder, self.path.glob("member-*")))
         begun = any(run.is_done or run.last_checkpoint() for run in runs)
         before, now = self._recorded() if begun else {}, recipe.recorded()
         for name in sorted({*before} & {*now}):  # an older release may have recorded fewer
             if before[name] != now[name]:
-                raise InputError(
-                    f"{self.path} holds a run with {name} {before[name]!r}, not {now[name]!r}: "
-                    "choose another --output_dir, or remove that folder"
-                )
-        if not before:
+                raise self._other(f"{name} {before[name]!r}, not {now[name]!r}")
+        if before:
+            self._refuse_other_inputs(inputs)
+        else:
             recipe.write(self.path / "recipe.yaml")
+            write_json(self.path / "inputs.json", inputs)
         return self.is_done and bool(before)
+
+    def _refuse_other_inputs(self, now: Inputs) -> None:
+        if not (self.path / "inputs.json").exists():
+            print(
+                f"note: an older release began {self.path}; whether its notes have changed is not known",
+                file=sys.stderr,
+            )
+            return
+        before = json.loads((self.path / "inputs.json").read_text(encoding="utf-8"))
+        for name in sorted({*before, *now}):
+            if isinstance(before.get(name) or now.get(name), str):
+                if before.get(name) != now.get(name):
+                    raise self._other(f"another {name}")
+            elif difference := _differences(before.get(name, {}), now.get(name, {})):
+                raise self._other(f"other {name} documents, {difference}")
+
+    def _other(self, difference: str) -> InputError:
+        return InputError(
+            f"{self.path} holds a run with {difference}: choose another --output_dir, or remove that folder"
+        )
 
     def _recorded(self) -> dict:
         """The settings that the folder belongs to; those of an older release are in recipe.json."""
@@ -79,3 +104,25 @@ class RunFolder:
         """Removes what only an unfinished run needs."""
         for checkpoint in self.path.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
+
+
+def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> Inputs:
+    """What a run depends on besides its settings: its documents, by what they are for, and the models it starts from.
+
+    Raises InputError for a model that is not there.
+    """
+    inputs: Inputs = {use: {document.id: digest(document) for document in ones} for use, ones in documents.items()}
+    for use, name, revision in (("encoder", recipe.encoder, recipe.revision), ("teacher", recipe.distill, None)):
+        if name:
+            try:
+                inputs[use] = model_fingerprint(name, revision)
+            except OSError as error:
+                raise InputError(f"cannot start from the {use} {name}: {error}") from error
+    return inputs
+
+
+def _differences(before: dict[str, str], now: dict[str, str]) -> str:
+    """How two sets of documents differ, with a document of each kind."""
+    changed = sorted(id for id in before.keys() & now.keys() if before[id] != now[id])
+    kinds = {"changed": changed, "new": sorted(now.keys() - before), "gone": sorted(before.keys() - now)}
+    return ", ".join(f"{len(ids)} {kind} (as {ids[0]})" for kind, ids in kinds.items() if ids)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..corpora.documents import Document
+from ..corpora.documents import Document, same_note
 from ..corpora.sentences import cut
 from ..errors import InputError
 from ..settings import SPLIT_KINDS
@@ -70,26 +70,40 @@ def make_splits(
         if not validation:
             raise InputError("standard splits need validation documents: name them in the recipe")
         return Splits(kind, seed, [Member(train_ids, validation_ids, i) for i in range(n_members)])
-    if not 2 <= n_members <= len(pool):
-        raise InputError(f"{len(pool)} documents cannot be divided in {n_members} parts: set splits to 2 … {len(pool)}")
-    order = np.random.default_rng(seed).permutation(len(pool))
-    parts = [{pool[i] for i in part} for part in np.array_split(order, n_members)]
+    notes = notes_with_copies([*train, *validation])
+    if not 2 <= n_members <= len(notes):
+        raise InputError(
+            f"{len(notes)} different documents cannot be divided in {n_members} parts: set splits to 2 … {len(notes)}"
+        )
+    order = np.random.default_rng(seed).permutation(len(notes))
+    parts = [{document.id for i in part for document in notes[i]} for part in np.array_split(order, n_members)]
     members = [Member([id for id in pool if id not in p], [id for id in pool if id in p]) for p in parts]
     return Splits(kind, seed, members)
 
 
 def hold_out(documents: Sequence[Document], fraction: float, seed: int) -> tuple[list[Document], list[Document]]:
-    """All but a random share of the documents, and that share: at least one document; both in their order."""
+    """All but a random share of the notes, and that share, with all their copies: at least one; both in their order."""
     if not 0 < fraction < 1:
         raise InputError(f"test_fraction is {fraction}, expected more than 0 and less than 1")
-    n = max(1, round(fraction * len(documents)))
-    chosen = set(np.random.default_rng([seed, 1]).permutation(len(documents))[:n].tolist())
-    held = [document for i, document in enumerate(documents) if i in chosen]
-    texts = {document.text.strip() for document in held}
-    rest = [document for document in documents if document.text.strip() not in texts]  # nor the same note once more
-    if not rest:
-        raise InputError(f"test_fraction {fraction} of {len(documents)} documents leaves none to learn from")
-    return rest, held
+    notes = notes_with_copies(documents)
+    n = max(1, round(fraction * len(notes)))
+    if n == len(notes):
+        raise InputError(f"test_fraction {fraction} of {len(notes)} different documents leaves none to learn from")
+    chosen = np.random.default_rng([seed, 1]).permutation(len(notes))[:n]
+    held = {document.id for i in chosen for document in notes[i]}
+    return [d for d in documents if d.id not in held], [d for d in documents if d.id in held]
+
+
+def notes_with_copies(documents: Sequence[Document]) -> list[list[Document]]:
+    """The notes, each with its copies, in the order of the first of them; a copy may differ in white space.
+
+    Empty documents are no copies of each other.
+    """
+    notes: dict[tuple[str, str], list[Document]] = {}
+    for document in documents:
+        text = same_note(document.text)
+        notes.setdefault((text, "" if text else document.id), []).append(document)
+    return list(notes.values())
 
 
 def pick(documents: Sequence[Document], ids: Sequence[str]) -> list[Document]:

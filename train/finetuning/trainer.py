@@ -16,6 +16,7 @@ from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..settings import SETTINGS
 from .batches import SubwordBatchSampler, WindowCollator
+from .callbacks import BeginEpoch
 from .distillation import distillation_loss
 
 
@@ -65,9 +66,10 @@ class ClinXTrainer(Trainer):
         self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
 
     def get_train_dataloader(self) -> DataLoader:
-        sizes = [int((feature["labels"] >= 0).sum()) for feature in self.train_dataset]
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = SubwordBatchSampler(sizes, self.batch_subwords, seed, multiple_of=self.args.world_size)
+        multiple_of = self.args.world_size * self.args.gradient_accumulation_steps
+        sampler = SubwordBatchSampler(self.train_dataset, self.batch_subwords, seed, multiple_of)
+        self.add_callback(BeginEpoch(sampler))
         loader = DataLoader(
             self.train_dataset,
             batch_sampler=sampler,
@@ -99,14 +101,32 @@ class ClinXTrainer(Trainer):
         return self.lr_scheduler
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
-        """The model's own loss; for windows that an ensemble has read, the distance from its marginals."""
-        if "teacher_tags" not in inputs:
-            return super().compute_loss(model, inputs, return_outputs, **kwargs)
-        teacher = (inputs.pop("teacher_tags"), inputs.pop("teacher_pairs"))
-        output = model(**{name: value for name, value in inputs.items() if name != "labels"})
-        crf = self.accelerator.unwrap_model(model).crf
-        output.loss = distillation_loss(crf, output.emissions, inputs["core_mask"], inputs["edge_mask"], *teacher)
+        """The model's own loss; for windows that an ensemble has read, the distance from its marginals.
+
+        Both are sums over labelled subwords, divided by `batch_subwords` however many there are, so that every subword
+        counts alike, and accumulated batches, or those of several processes, are as one.
+        """
+        if "teacher_tags" in inputs:
+            teacher = (inputs.pop("teacher_tags"), inputs.pop("teacher_pairs"))
+            output = model(**{name: value for name, value in inputs.items() if name != "labels"})
+            crf = self.accelerator.unwrap_model(model).crf
+            output.loss = distillation_loss(crf, output.emissions, inputs["core_mask"], inputs["edge_mask"], *teacher)
+            n_subwords = inputs["core_mask"].sum()
+        else:
+            output = model(**inputs)
+            n_subwords = (inputs["labels"] >= 0).sum()
+        output.loss = output.loss * n_subwords / self.batch_subwords
         return (output.loss, output) if return_outputs else output.loss
+
+    def refuse_broken_weights(self) -> None:
+        """Raises InputError where a weight is not finite: no run could go on from it."""
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise InputError(f"{name} is not finite at step {self.state.global_step}: lower the learning rate")
+
+    def _save_checkpoint(self, model, trial):
+        self.refuse_broken_weights()
+        super()._save_checkpoint(model, trial)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Strict micro precision, recall and F1 of the document predictor on whole documents."""

@@ -1,41 +1,101 @@
 """Documents into what the model learns from: labelled windows."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from modeling_clinx.labels_clinx import UNKNOWN
-from modeling_clinx.windows_clinx import Window, special_affixes, windows
+from modeling_clinx.windows_clinx import Tokens, Window, sentence_starts, special_affixes, windows
 
 from ..corpora.alignment import Aligned, align
 from ..corpora.documents import Document
 
 
-class LabelledWindows(NamedTuple):
-    """Training windows, and what their labels cannot represent."""
-
-    features: list[dict]  # `input_ids` (T,), `core_mask` (T,), `edge_mask` (2,) and `labels` (T,) of each window
-    inexact: Counter  # mentions that the labels do not give back exactly, by reason
+PASSED_OVER = 0.5  # share of the sentence boundaries at which an epoch's windows do not end
 
 
-def label_windows(documents: Iterable[Document], tokenizer, config) -> LabelledWindows:
-    """Training windows of annotated documents.
+class TrainingWindows(Dataset):
+    """Labelled windows of annotated documents, at first as few as can be; every epoch cuts them anew.
 
-    No core cuts a gold mention; one that is longer than a core is left unlabelled (-100) and counted.
+    A window is a dict of `input_ids` (T,), `core_mask` (T,), `edge_mask` (2,) and `labels` (T,). No core cuts a gold
+    mention; one that is longer than a core is left unlabelled (-100) and counted.
+
+    Args:
+        documents: the annotated documents.
+        tokenizer: a fast tokenizer.
+        config: gives entity types, unit, and how windows are cut (see `ClinXConfig`).
+        seed: what decides, with the number of the epoch, where that one cuts.
+
+    Attributes:
+        features: the windows of the epoch.
+        inexact: mentions that the labels do not give back exactly, by reason.
+
+    Raises InputError as `align` does.
     """
-    prefix, suffix = special_affixes(tokenizer)
-    features, inexact = [], Counter()
-    for aligned in align(documents, tokenizer, config.entity_types, config.unit):
-        inexact.update(mention.reason for mention in aligned.inexact)
+
+    def __init__(self, documents: Iterable[Document], tokenizer, config, seed: int = 0):
+        self.config, self.affixes, self.seed = config, special_affixes(tokenizer), seed
+        self._documents = list(align(documents, tokenizer, config.entity_types, config.unit))
+        self.inexact = Counter(mention.reason for aligned in self._documents for mention in aligned.inexact)
+        cut = [self._cut(aligned) for aligned in self._documents]
+        self.features: list[dict] = [feature for features, _ in cut for feature in features]
+        if n_longer := sum(n_cut for _, n_cut in cut):
+            self.inexact["longer than a window"] = n_longer
+        self._is_fixed = config.segmentation == "sentence"
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.features[index]
+
+    def sizes(self) -> np.ndarray:
+        """Labelled subwords of each window."""
+        return np.array([int((feature["labels"] >= 0).sum()) for feature in self.features])
+
+    def fixed(self) -> list[dict]:
+        """The windows, which from now on stay as they are, so that more can be added to each."""
+        self._is_fixed = True
+        return self.features
+
+    def cut_anew(self, epoch: int) -> None:
+        """Makes the windows of an epoch: the same for the same seed, never fewer than at first."""
+        if not self._is_fixed:
+            rng = np.random.default_rng([self.seed, epoch, 2])
+            self.features = [feature for aligned in self._documents for feature in self._cut(aligned, rng)[0]]
+
+    def _cut(self, aligned: Aligned, rng: np.random.Generator | None = None) -> tuple[list[dict], int]:
+        """The windows of a document, at random boundaries if `rng` is given, and how many mentions they cut."""
         document, tokens, labels, _ = aligned
-        inside = np.zeros(len(tokens.ids), bool)
-        inside[tokens.chain] = _is_inside(labels)
-        cut_windows = windows(document.text, tokens, config, len(prefix) + len(suffix), uncut=inside)
-        inexact["longer than a window"] += _forget_cut_mentions(labels, tokens, cut_windows)
-        features += _features(aligned, cut_windows, prefix, suffix)
-    return LabelledWindows(features, +inexact)
+        n_special = sum(map(len, self.affixes))
+        uncut = np.zeros(len(tokens.ids), bool)
+        uncut[tokens.chain] = _is_inside(labels)
+        if rng is not None:
+            capacity = self.config.window_length - n_special
+            longest = capacity - 2 * min(self.config.context_size, capacity // 4)
+            uncut[_passed_over(document.text, tokens, longest, ~uncut & tokens.chain, rng)] = True
+        cut_windows = windows(document.text, tokens, self.config, n_special, uncut)
+        labels = labels.copy()
+        n_cut = _forget_cut_mentions(labels, tokens, cut_windows)
+        return _features(aligned._replace(labels=labels), cut_windows, *self.affixes), n_cut
+
+
+def _passed_over(text: str, tokens: Tokens, longest: int, legal: np.ndarray, rng: np.random.Generator) -> list[int]:
+    """A random share of the `legal` tokens (T,) that begin a sentence: what lies between the others fits into a core
+    of the `longest` size, wherever their sentences do."""
+    begins = np.maximum.accumulate(np.where(tokens.chain, tokens.starts, 0))
+    at = np.unique(np.searchsorted(begins, sentence_starts(text)))
+    at = at[(at > 0) & (at < len(tokens.ids))]
+    passed_over, last = [], 0
+    for here, following in itertools.pairwise([*at[legal[at]].tolist(), len(tokens.ids)]):
+        if following - last <= longest and rng.random() < PASSED_OVER:
+            passed_over.append(here)
+        else:
+            last = here
+    return passed_over
 
 
 def _is_inside(labels):

@@ -2,14 +2,18 @@
 
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
+
+from transformers import TrainingArguments
 
 from ..errors import InputError
 from ..finetuning.data import read_annotated
 from ..finetuning.ensemble import run_recipe
 from ..finetuning.trainer import training_arguments
 from ..recipe import Recipe
+from ..writing import exclusive
 from .tables import write_table
 
 
@@ -45,12 +49,16 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
     """
     if not (recipe.test or recipe.test_fraction):
         raise InputError("the study needs documents that judge: name test, or a test_fraction to hold out")
+    args = training_arguments(recipe)
+    with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
+        return _train_rows(recipe.changed(splits=recipe.splits or 5, split_kind="random"), args, train)
+
+
+def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe], object]) -> dict:
     folder = Path(recipe.output_dir)
-    recipe = recipe.changed(splits=recipe.splits or 5, split_kind="random")
     gold = read_annotated(recipe).test
     if len(gold) < 2:
         raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
-    args = training_arguments(recipe)
     failed, result = {}, {}
     for row in ROWS:
         print(f"\n{row.title} → {folder / row.name}", flush=True)

@@ -9,14 +9,14 @@ from clinx.corpora.alignment import align, project_mentions
 from clinx.corpora.ceiling import ceiling_counts
 from clinx.corpora.documents import Entity
 from clinx.errors import InputError
-from clinx.finetuning.windows import label_windows
+from clinx.finetuning.windows import TrainingWindows
 from modeling_clinx.labels_clinx import spans_from_bio
 from tests.train.annotated import config, document
 
 
 def test_a_label_that_the_model_does_not_know_is_told_with_its_document(tokenizer):
     with pytest.raises(InputError, match="document note: found the label 'C' at 18–25"):
-        label_windows([document("54 años", label="C")], tokenizer, config())
+        TrainingWindows([document("54 años", label="C")], tokenizer, config())
 
 
 def test_the_ceiling_counts_what_perfect_labels_miss(tokenizer):

@@ -9,7 +9,7 @@ from clinx.corpora.documents import Document
 from clinx.errors import InputError
 from clinx.finetuning.batches import WindowCollator
 from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss
-from clinx.finetuning.windows import label_windows
+from clinx.finetuning.windows import TrainingWindows
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
 from modeling_clinx.crf_clinx import ClinXCRF
@@ -81,7 +81,7 @@ def teacher(tiny_encoder_dir, tokenizer, tmp_path_factory):
 
 def test_each_window_carries_the_mean_marginals_of_its_core(teacher, tokenizer):
     ensemble = ClinXEnsembleForTokenClassification.from_pretrained(teacher)
-    features, _ = label_windows(NOTES, tokenizer, ensemble.config)
+    features = TrainingWindows(NOTES, tokenizer, ensemble.config).fixed()
     add_teacher_marginals(features, NOTES, str(teacher), tokenizer, ensemble.config, 4)
     assert len(features) > 3
     batch = WindowCollator(tokenizer.pad_token_id, len(ensemble.members[0].crf.tags))(features)
@@ -105,7 +105,7 @@ def test_each_window_carries_the_mean_marginals_of_its_core(teacher, tokenizer):
 def test_a_student_like_its_teacher_has_no_gradient(tiny_encoder_dir, tokenizer, tmp_path):
     model = new_model(tiny_encoder_dir, **SETTINGS)
     save_model_repo(model, tokenizer, tmp_path / "one")
-    features, _ = label_windows(NOTES, tokenizer, model.config)
+    features = TrainingWindows(NOTES, tokenizer, model.config).fixed()
     add_teacher_marginals(features, NOTES, str(tmp_path / "one"), tokenizer, model.config, 4)
     short = [feature for feature in features if feature["edge_mask"].all()]  # others see their core's neighbours
     batch = WindowCollator(tokenizer.pad_token_id, len(model.crf.tags))(short)

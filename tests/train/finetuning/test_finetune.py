@@ -9,6 +9,7 @@ from clinx import cli
 from clinx.corpora.documents import Document
 from clinx.corpora.formats.brat import write_brat
 from clinx.finetuning.run_folder import RunFolder
+from clinx.writing import LOCK, exclusive
 from modeling_clinx import ClinXForTokenClassification
 
 
@@ -95,3 +96,11 @@ def test_a_corpus_without_entities_is_refused(recipe, tmp_path, capsys):
 def test_early_stopping_ends_a_run_that_gets_no_better(recipe, tmp_path):
     folder = finetuned(recipe, tmp_path / "run", "--learning_rate", "0", "--early_stopping_patience", "1")
     assert json.loads((folder / "metrics.json").read_text())["steps"] == 4
+
+
+@pytest.mark.parametrize("options", [(), ("--splits", "2", "--test_fraction", "0.2")])
+def test_one_command_at_a_time_trains_in_a_folder(recipe, tmp_path, capsys, options):
+    with exclusive(tmp_path / "run"):
+        assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "run"), *options]) == 2
+    assert "is writing here; wait until it has ended" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]

@@ -9,6 +9,7 @@ from clinx.finetuning.run_folder import RunFolder
 from clinx.recipe import Recipe
 
 
+INPUTS = {"encoder": "1a2b", "training": {"a": "01", "b": "02"}}
 CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 
@@ -33,13 +34,13 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
 
 def test_a_claim_holds_once_there_is_something_to_lose(recipe):
     run = RunFolder(recipe.folder)
-    assert not run.claim(recipe) and not run.claim(recipe.changed(seed=2))
+    assert not run.claim(recipe, INPUTS) and not run.claim(recipe.changed(seed=2), INPUTS)
     write_checkpoint(run.path, 2, "{}")
     with pytest.raises(InputError, match="holds a run with seed 2, not 1"):
-        run.claim(recipe)
-    assert not run.claim(recipe.changed(seed=2, soup=True, members_at_once=2))  # no result depends on these
+        run.claim(recipe, INPUTS)
+    assert not run.claim(recipe.changed(seed=2, soup=True, members_at_once=2), INPUTS)  # no result depends on these
     run.write_metrics({})
-    assert run.claim(recipe.changed(seed=2))
+    assert run.claim(recipe.changed(seed=2), INPUTS)
 
 
 def test_the_run_of_an_older_release_goes_on_or_is_refused(recipe):
@@ -47,16 +48,49 @@ def test_the_run_of_an_older_release_goes_on_or_is_refused(recipe):
     write_checkpoint(run.path, 2, "{}")
     settings = {"encoder": "some/encoder", "train": "notes", "split": "all", "seed": 1, "member": 1, "dropout": 0.1}
     (run.path / "recipe.json").write_text(json.dumps(settings))
-    assert not run.claim(recipe) and run.last_checkpoint().name == "checkpoint-2"
+    assert not run.claim(recipe, INPUTS) and run.last_checkpoint().name == "checkpoint-2"
     with pytest.raises(InputError, match="holds a run with split_kind 'all', not 'standard'"):
-        run.claim(recipe.changed(split_kind="standard"))
+        run.claim(recipe.changed(split_kind="standard"), INPUTS)
 
 
 def test_the_claim_of_a_member_binds_its_ensemble(recipe):
     recipe = recipe.changed(split_kind=None, splits=2)
     member = RunFolder(recipe.changed(member=2).folder)
-    assert not RunFolder(recipe.folder).claim(recipe)
-    assert not member.claim(recipe.changed(member=2))
+    assert not RunFolder(recipe.folder).claim(recipe, INPUTS)
+    assert not member.claim(recipe.changed(member=2), INPUTS)
     member.write_metrics({})
     with pytest.raises(InputError, match="holds a run with splits 2, not 3"):
-        RunFolder(recipe.folder).claim(recipe.changed(splits=3))
+        RunFolder(recipe.folder).claim(recipe.changed(splits=3), INPUTS)
+
+
+@pytest.mark.parametrize(
+    "inputs, difference",
+    [
+        (
+            {**INPUTS, "training": {"a": "01", "b": "03", "c": "04"}},
+            r"other training documents, 1 changed \(as b\), 1 new",
+        ),
+        ({**INPUTS, "training": {"a": "01"}}, r"other training documents, 1 gone \(as b\)"),
+        ({**INPUTS, "encoder": "3c4d"}, "another encoder"),
+        ({**INPUTS, "test": {"z": "05"}}, r"other test documents, 1 new \(as z\)"),
+    ],
+)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_run_belongs_to_its_documents_and_its_encoder(recipe, inputs, difference, is_finished):
+    run = RunFolder(recipe.folder)
+    run.claim(recipe, INPUTS)
+    run.write_metrics({}) if is_finished else write_checkpoint(run.path, 2, "{}")
+    assert run.claim(recipe, INPUTS) == is_finished
+    with pytest.raises(InputError, match=f"holds a run with {difference}"):
+        run.claim(recipe, inputs)
+
+
+@pytest.mark.parametrize("name", ["adam_epsilon", "gradient_checkpointing", "optim_args", "lr_scheduler_kwargs"])
+def test_whatever_decides_a_result_is_recorded(recipe, name):
+    run = RunFolder(recipe.folder)
+    run.claim(recipe, INPUTS)
+    run.write_metrics({})
+    with pytest.raises(InputError, match=f"holds a run with {name} None, not 'x'"):
+        run.claim(recipe.changed(training_arguments={name: "x"}), INPUTS)
+    with pytest.raises(InputError, match="holds a run with metric_for_best_model"):
+        run.claim(recipe.changed(metric_for_best_model="recall"), INPUTS)

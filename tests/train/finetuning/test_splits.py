@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinx.corpora.documents import Document
+from clinx.corpora.documents import Document, same_note
 from clinx.errors import InputError
 from clinx.finetuning.splits import Splits, hold_out, make_splits, pick
 
 
 def documents(n, prefix="note"):
-    return [Document(f"{prefix}-{i}", f"Nota {i}. Sin fiebre.") for i in range(n)]
+    return [Document(f"{prefix}-{i}", f"{prefix} {i}. Sin fiebre.") for i in range(n)]
 
 
 @given(st.integers(2, 40), st.integers(0, 10), st.integers(2, 7), st.integers(0, 1000))
@@ -70,13 +70,26 @@ def test_a_tenth_is_held_out_always_the_same():
         hold_out(documents(3), 1.5, seed=1)
 
 
-def test_a_note_that_stands_twice_is_not_learned_from_when_it_judges():
+def with_copies(notes):
+    return [*notes, *(Document(f"copy-{note.id}", note.text.replace(" ", "  ") + "\r\n") for note in notes)]
+
+
+def test_a_note_that_is_held_out_is_held_out_with_its_copies():
     notes = documents(20)
-    twins = [Document(f"twin-{note.id}", note.text + "\n") for note in notes]
-    rest, held = hold_out([*notes, *twins], 0.2, seed=1)
-    assert not {d.text.strip() for d in rest} & {d.text.strip() for d in held}
-    with pytest.raises(InputError, match="leaves none to learn from"):
-        hold_out([notes[0], twins[0]], 0.5, seed=1)
+    rest, held = hold_out(with_copies(notes), 0.2, seed=1)
+    assert not {same_note(d.text) for d in rest} & {same_note(d.text) for d in held}
+    assert len(held) == 8 and len(rest) == 32
+    with pytest.raises(InputError, match="of 1 different documents leaves none to learn from"):
+        hold_out(with_copies(notes[:1]), 0.5, seed=1)
+
+
+def test_copies_of_a_note_stay_in_one_random_part_and_empty_notes_are_no_copies():
+    empty = [Document(f"empty-{i}", " \n") for i in range(10)]
+    members = make_splits("random", with_copies(documents(10)), empty, 5, seed=1).members
+    for member in members:
+        ids = {id for id in member.validation if not id.startswith("empty")}
+        assert {f"copy-{id}" for id in ids if id.startswith("note")} == {id for id in ids if id.startswith("copy")}
+    assert sum(any(id.startswith("empty") for id in member.validation) for member in members) > 1
 
 
 def test_picking_names_a_document_that_is_not_there():

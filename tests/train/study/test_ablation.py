@@ -5,6 +5,8 @@ import json
 import pytest
 
 from clinx import cli
+from clinx.errors import InputError
+from clinx.finetuning.data import read_annotated
 from clinx.finetuning.ensemble import run_recipe
 from clinx.recipe import Recipe
 from clinx.study.ablation import ROWS, ablation
@@ -44,3 +46,17 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
     assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
     assert "needs documents that judge" in capsys.readouterr().err
+
+
+def test_a_row_is_trained_from_its_written_recipe_as_it_is_from_the_row_itself(few, tmp_path):
+    """Members side by side read the recipe that their row wrote: a split file is not for the standard row."""
+    recipe = Recipe.read(few, ["--splits", "2"]).changed(split_kind="random")
+    read_annotated(recipe).splits.write(tmp_path / "splits.json")
+    recipe = recipe.changed(split_file=str(tmp_path / "splits.json"))
+    for row in ROWS:
+        of_row = recipe.changed(**row.settings)
+        of_row.write(tmp_path / "recipe.yaml")
+        assert Recipe.read(tmp_path / "recipe.yaml") == of_row
+        assert read_annotated(of_row).splits.kind == of_row.split_kind
+    with pytest.raises(InputError, match="holds random splits, but split_kind is standard"):
+        read_annotated(recipe.changed(split_kind="standard"))

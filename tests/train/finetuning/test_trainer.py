@@ -1,0 +1,90 @@
+"""The Trainer: what an update sees, and what is never written."""
+
+import pytest
+import torch
+
+from clinx.errors import InputError
+from clinx.finetuning.trainer import ClinXTrainer, training_arguments
+from clinx.finetuning.windows import TrainingWindows
+from clinx.recipe import Recipe
+from modeling_clinx import ClinXForTokenClassification
+from tests.train.annotated import TEXT, config, document
+
+
+@pytest.fixture
+def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
+    """Makes a Trainer of twelve short notes, always with the same weights and without dropout."""
+
+    def trainer(**settings):
+        torch.manual_seed(0)
+        recipe = Recipe(
+            encoder=str(tiny_encoder_dir),
+            train="notes",
+            output_dir=str(tmp_path),
+            seed=1,
+            eval_strategy="no",
+            save_strategy="no",
+            load_best_model_at_end=False,
+            training_arguments={"use_cpu": True, "disable_tqdm": True, "max_grad_norm": 0.0},
+            **settings,
+        )
+        model = ClinXForTokenClassification.from_encoder(
+            tiny_encoder_dir, ["A", "B"], window_length=64, context_size=8, dropout=0.0
+        )
+        model.config.encoder.hidden_dropout_prob = model.config.encoder.attention_probs_dropout_prob = 0.0
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        notes = [document("54 años", "Dra. García", text=TEXT[: 100 + 40 * i] + TEXT) for i in range(12)]
+        return ClinXTrainer(
+            model=model,
+            args=training_arguments(recipe),
+            train_dataset=TrainingWindows(notes, tokenizer, config(window_length=64, context_size=8)),
+            validation=[],
+            processing_class=tokenizer,
+            batch_subwords=recipe.batch_subwords,
+            one_cycle=False,
+        )
+
+    return trainer
+
+
+def gradients(trainer, batches):
+    """What an update would apply that accumulates these batches of windows."""
+    trainer.model.zero_grad()
+    trainer.current_gradient_accumulation_steps = len(batches)
+    for batch in batches:
+        trainer.training_step(trainer.model, trainer.data_collator([trainer.train_dataset[i] for i in batch]))
+    return torch.cat([weight.grad.flatten() for weight in trainer.model.parameters() if weight.grad is not None])
+
+
+def test_accumulated_batches_of_any_size_are_as_one_big_batch(trainer_of):
+    trainer = trainer_of(batch_subwords=100)
+    sizes = trainer.train_dataset.sizes()
+    assert len(set(sizes[:6])) > 1
+    accumulated = gradients(trainer, [[0], [1, 2, 3], [4, 5]])
+    trainer.batch_subwords = 300
+    together = gradients(trainer, [[0, 1, 2, 3, 4, 5]])
+    assert torch.allclose(accumulated, together, atol=1e-6 * together.abs().max())
+
+
+def test_updates_never_accumulate_fewer_batches_at_the_end_of_an_epoch(trainer_of):
+    trainer = trainer_of(batch_subwords=100, gradient_accumulation_steps=4)
+    assert len(trainer.get_train_dataloader()) % 4 == 0
+
+
+@pytest.mark.parametrize("save_strategy", ["steps", "no"])
+def test_weights_that_are_not_finite_are_neither_written_nor_taken_for_a_model(recipe, tmp_path, save_strategy):
+    from clinx import cli
+
+    command = ["finetune", str(recipe), "--output_dir", str(tmp_path / "run"), "--logging_steps", "100"]
+    command += ["--learning_rate", "1e38", "--save_steps", "1", "--eval_strategy", "no", "--split_kind", "all"]
+    assert cli.main([*command, "--save_strategy", save_strategy]) == 2
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_broken_weights_are_named(trainer_of):
+    trainer = trainer_of()
+    trainer.model.crf.transitions.data[0, 0] = torch.nan
+    with pytest.raises(InputError, match=r"crf.transitions is not finite at step 0: lower the learning rate"):
+        trainer.refuse_broken_weights()
