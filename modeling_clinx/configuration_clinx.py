@@ -38,12 +38,12 @@ def _custom_pipelines() -> dict:
 class PrivateByDefault:
     """A push makes a private repo unless it says `private=False`: clinical models may remember text."""
 
-    def push_to_hub(self, *args, private: bool | None = True, **kwargs):
-        return super().push_to_hub(*args, private=private, **kwargs)
+    def push_to_hub(self, *args, private: bool | None = None, **kwargs):
+        return super().push_to_hub(*args, private=private is not False, **kwargs)
 
     def save_pretrained(self, *args, **kwargs):
         if kwargs.get("push_to_hub"):
-            kwargs.setdefault("private", True)
+            kwargs["private"] = kwargs.get("private") is not False
         return super().save_pretrained(*args, **kwargs)
 
 

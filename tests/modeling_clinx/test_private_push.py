@@ -31,9 +31,9 @@ def test_a_push_is_private_unless_it_says_otherwise(kind, model, tokenizer, repo
         "configuration": lambda: model.config,
         "pipeline": lambda: ClinXPipeline(model=model, tokenizer=tokenizer),
     }[kind]()
-    for private in ({}, {"private": True}, {"private": False}):
+    for private in ({}, {"private": None}, {"private": True}, {"private": False}):
         with pytest.raises(ConnectionAbortedError):
             pushed.push_to_hub("somebody/notes", **private)
         with pytest.raises(ConnectionAbortedError):
             pushed.save_pretrained(str(tmp_path / "notes"), push_to_hub=True, **private)
-    assert created == [True, True, True, True, False, False]
+    assert created == 6 * [True] + 2 * [False]
