@@ -14,6 +14,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 import yaml
 
+from .checks import REFUSED, SCHEDULE, SettingError, checked
 from .console import help_with_example
 from .errors import InputError
 from .settings import (
@@ -46,10 +47,6 @@ RECORDED_ARGUMENTS = (  # fields of transformers' TrainingArguments on which a r
     "torch_compile",
 )
 METAVARS = {str: "TEXT", int: "N", float: "X"}
-REFUSED = {
-    "per_device_train_batch_size": "a batch is counted in labelled subwords: set batch_subwords instead",
-    "label_smoothing_factor": "it would bypass the CRF: leave it out",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,9 @@ class Recipe(RunSettings, SplitSettings, OptimizationSettings, ModelSettings, Do
 
     def recorded(self) -> dict:
         """The settings on which the result of a run depends."""
-        ours = {item.name: getattr(self, item.name) for item in SETTINGS.values() if item.metadata["recorded"]}
+        unused = SCHEDULE if self.one_cycle else ()
+        names = [name for name, item in SETTINGS.items() if item.metadata["recorded"] and name not in unused]
+        ours = {name: getattr(self, name) for name in names}
         return ours | {name: self.training_arguments.get(name) for name in RECORDED_ARGUMENTS}
 
     def write(self, path: Path) -> None:
@@ -102,30 +101,33 @@ class Recipe(RunSettings, SplitSettings, OptimizationSettings, ModelSettings, Do
         environment variables in them (`$NAME`) are filled in.
 
         Raises InputError where the file is missing or not YAML, for an unknown key (with its line and what is near it)
-        and for a value of a wrong type.
+        and for a value that is of a wrong type, out of range or does not go with the others.
         """
         path = recipe_file(path)
         given: dict[str, Given] = {}
-        for key, values, line in _settings_in(path):
+        for key, value, line in _settings_in(path):
             name = _known_name(key, f"{path}:{line}: ")
             if name in given:
                 raise InputError(
                     f"{path}:{line}: {key!r} stands here a second time, after line {given[name].line}; keep one."
                 )
-            given[name] = Given(values, line)
-        arguments = [text for name, (values, _) in given.items() for text in (f"--{name}", *values)]
+            given[name] = Given(_as_options(name, value, f"{path}:{line}"), line)
+        arguments = [text for options, _ in given.values() for text in options]
+        overrides = list(_renamed_options(overrides))
         try:
-            recipe = cls(**_parse([*arguments, *_renamed_options(overrides)]))
-        except InputError as error:
-            where = next((f":{line}" for name, (_, line) in given.items() if f"--{name}" in str(error)), "")
-            raise InputError(f"{path}{where}: {error}") from None
+            recipe = checked(cls(**_parse([*arguments, *overrides])))
+        except SettingError as error:
+            if any(option.partition("=")[0] == f"--{error.setting}" for option in overrides):
+                raise  # it stands on the command line
+            line = f":{given[error.setting].line}" if error.setting in given else ""
+            raise InputError(f"{path}{line}: {error}") from None
         return recipe if recipe.output_dir else recipe.changed(output_dir=f"runs/{path.stem}")
 
 
 class Given(NamedTuple):
     """What a recipe says of a setting."""
 
-    values: list[str]
+    options: list[str]  # as the command line has them
     line: int
 
 
@@ -155,7 +157,8 @@ def recipe_from_command_line(argv: Sequence[str], prog: str, description: str, e
 
 class _SettingsParser(argparse.ArgumentParser):
     def error(self, message):
-        raise InputError(message)
+        setting = re.match(r"argument --(\w+)", message)
+        raise SettingError(message, setting and setting[1])
 
 
 def _with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -197,7 +200,7 @@ def _parse(arguments: Sequence[str]) -> dict:
     settings = vars(namespace)
     for name, item in SETTINGS.items():
         if item.default is MISSING and name not in settings:
-            raise InputError(f"the setting --{name} is missing: {item.metadata['help']}")
+            raise SettingError(f"the setting --{name} is missing: {item.metadata['help']}", name)
     if others:
         settings["training_arguments"] = _parse_training_arguments(others)
     return settings
@@ -209,11 +212,32 @@ def _parse_training_arguments(arguments: Sequence[str]) -> dict:
     class Parser(HfArgumentParser, _SettingsParser):
         pass
 
+    types = get_type_hints(TrainingArguments)  # before the parser changes them
+    one_or_more = {name for name, kind in types.items() if {str, list[str]} <= {*get_args(kind)}}
     parser = Parser(TrainingArguments, allow_abbrev=False, add_help=False)
     for action in parser._actions:
         action.default = argparse.SUPPRESS
+        action.nargs = "+" if action.dest in one_or_more else action.nargs
     values = vars(parser.parse_args(list(arguments)))
+    values |= {name: values[name][0] for name in one_or_more & {*values} if len(values[name]) == 1}
+    _check_reports(values.get("report_to"))
     return {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
+
+
+def _check_reports(report_to: str | list[str] | None) -> None:
+    """Raises SettingError where a tool is not installed, or not one that transformers reports to."""
+    from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
+
+    if report_to in (None, "all", "none"):
+        return
+    for tool in [report_to] if isinstance(report_to, str) else report_to:
+        if tool not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(INTEGRATION_TO_CALLBACK)
+            raise SettingError(f"report_to names {tool}, expected none, all or some of {known}", "report_to")
+        if tool not in get_available_reporting_integrations():
+            raise SettingError(
+                f"report_to names {tool}, which is not installed: install it, or leave report_to out", "report_to"
+            )
 
 
 def _known_name(key: str, where: str = "", prefix: str = "") -> str:
@@ -251,8 +275,8 @@ def _renamed_options(options: Sequence[str]) -> Iterator[str]:
         yield f"--{name}{equals}{value}" if positive == key else f"--{name}=false"
 
 
-def _settings_in(path: Path) -> Iterator[tuple[str, list[str], int]]:
-    """Yields key, list of values as text, and line, of each setting that is not null."""
+def _settings_in(path: Path) -> Iterator[tuple[str, str | list | dict, int]]:
+    """Yields key, value and line of each setting that is not null; all that is in a value is text."""
     try:
         tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except OSError as error:
@@ -264,15 +288,35 @@ def _settings_in(path: Path) -> Iterator[tuple[str, list[str], int]]:
     if not isinstance(tree, yaml.MappingNode):
         raise InputError(f"{path}: expected a recipe of `key: value` lines")
     for key, value in tree.value:
-        line = key.start_mark.line + 1
-        if isinstance(value, yaml.ScalarNode):
-            if value.style is None and value.value in ("", "null", "~"):
-                continue
-            values = [value.value]
-        else:
-            values = yaml.constructor.BaseConstructor().construct_object(value, deep=True)
-            values = [json.dumps(values)] if isinstance(values, dict) else values
-        yield key.value, [_fill_in(str(text), f"{path}:{line}") for text in values], line
+        is_text = isinstance(value, yaml.ScalarNode)
+        if not (is_text and value.style is None and value.value in ("", "null", "~")):
+            value = value.value if is_text else yaml.constructor.BaseConstructor().construct_object(value, deep=True)
+            yield key.value, value, key.start_mark.line + 1
+
+
+def _as_options(name: str, value: str | list | dict, where: str) -> list[str]:
+    """A setting of a recipe as options of the command line; raises InputError for a list where one value belongs."""
+    kinds = {list: "list", dict: "mapping"}
+    shape = kinds.get(type(value), "")
+    takes = [kind for kind in kinds.values() if kind in _type_of(name).replace("dict", "mapping")]
+    if shape and shape not in takes:
+        raise InputError(
+            f"{where}: {name} is a {shape}, expected {' or '.join(f'a {t}' for t in takes) or 'one value'}"
+        )
+    if shape != "list":
+        return [f"--{name}={_fill_in(json.dumps(value) if shape else value, where)}"]
+    if not all(isinstance(item, str) for item in value):
+        raise InputError(f"{where}: {name} has a list in a list, expected a list of values")
+    return [f"--{name}", *(_fill_in(item, where) for item in value)]
+
+
+def _type_of(name: str) -> str:
+    """The type of a setting, or of a field of `TrainingArguments`, in words."""
+    if name in SETTINGS:
+        return str(SETTINGS[name].type)
+    from transformers import TrainingArguments  # not above: seconds
+
+    return str(get_type_hints(TrainingArguments)[name])
 
 
 def _fill_in(text: str, where: str) -> str:

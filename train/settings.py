@@ -1,10 +1,43 @@
 """The settings of a run, in groups: what each means, and what depends on it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 
 
 SPLIT_KINDS = ("standard", "random", "all")
+METRICS = ("strict_f1", "precision", "recall")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """The numbers that a setting may have: finite, and within its bounds.
+
+    Attributes:
+        unset: the number by which transformers says that the setting is not used.
+    """
+
+    minimum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    unset: float | None = None
+
+    def __contains__(self, number: float) -> bool:
+        return number == self.unset or (
+            math.isfinite(number)
+            and (self.minimum is None or number >= self.minimum)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+    def __str__(self) -> str:
+        bounds = {"at least": self.minimum, "more than": self.above, "less than": self.below}
+        return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+
+
+COUNT, POSITIVE, NOT_NEGATIVE = Numbers(minimum=1), Numbers(above=0), Numbers(minimum=0)
+PROBABILITY = Numbers(minimum=0, below=1)
+SEED = Numbers(minimum=0, below=2**32)  # as numpy takes them
 
 
 def setting(
@@ -15,6 +48,8 @@ def setting(
     recorded: bool = True,
     published: bool = False,
     of_trainer: bool = False,
+    numbers: Numbers | None = None,
+    is_path: bool = False,
 ):
     """A field of a recipe.
 
@@ -22,6 +57,8 @@ def setting(
         recorded: whether the result of a run depends on it, so that a run folder belongs to one value of it.
         published: whether a model card may tell it: it names no place.
         of_trainer: a field of transformers' `TrainingArguments`, whose own default stands for None.
+        numbers: those that it may have.
+        is_path: whether it may be a path, in which `~` is the home folder.
     """
     metadata = {
         "help": help,
@@ -29,6 +66,8 @@ def setting(
         "recorded": recorded,
         "published": published,
         "of_trainer": of_trainer,
+        "numbers": numbers,
+        "is_path": is_path,
     }
     return field(default=default, metadata=metadata)
 
@@ -37,36 +76,46 @@ def setting(
 class DocumentSettings:
     """Documents"""
 
-    train: str = setting(help="Annotated training documents: a folder, a file, an archive or a dataset.")
+    train: str = setting(help="Annotated training documents: a folder, a file, an archive or a dataset.", is_path=True)
     validation: str | None = setting(
-        None, "Documents that choose the best checkpoint (default: those after the first max_train_documents)."
+        None,
+        "Documents that choose the best checkpoint (default: those after the first max_train_documents).",
+        is_path=True,
     )
     format: str | None = setting(None, "Format of all annotated documents (default: guessed from the files).")
-    max_train_documents: int | None = setting(None, "Use only the first N training documents.")
+    max_train_documents: int | None = setting(None, "Use only the first N training documents.", numbers=COUNT)
     max_train_sentences: int | None = setting(
-        None, "Few-shot training: use only the first N sentences.", published=True
+        None, "Few-shot training: use only the first N sentences.", published=True, numbers=COUNT
     )
-    max_validation_documents: int | None = setting(None, "Use only the first N validation documents.")
-    test: str | None = setting(None, "Documents on which the model is judged, and which are used for nothing else.")
+    max_validation_documents: int | None = setting(None, "Use only the first N validation documents.", numbers=COUNT)
+    test: str | None = setting(
+        None, "Documents on which the model is judged, and which are used for nothing else.", is_path=True
+    )
     test_fraction: float | None = setting(
-        None, "Hold out this share of train and validation for judging, in place of test.", published=True
+        None,
+        "Hold out this share of train and validation for judging, in place of test.",
+        published=True,
+        numbers=Numbers(above=0, below=1),
     )
     max_misaligned: float = setting(
-        0.03, "Largest share of mentions that may read differently from what their annotation says.", recorded=False
+        0.03,
+        "Largest share of mentions that may read differently from what their annotation says.",
+        recorded=False,
+        numbers=NOT_NEGATIVE,
     )
     entity_types: list[str] | None = setting(None, "Entity types (default: those of the training documents).")
     distill: str | None = setting(
-        None, "Learn from what this ensemble finds in the notes rather than from their annotations."
+        None, "Learn from what this ensemble finds in the notes rather than from their annotations.", is_path=True
     )
-    unlabelled: str | None = setting(None, "More notes for distill, without annotations.")
-    max_unlabelled_documents: int | None = setting(None, "Use only the first N unlabelled notes.")
+    unlabelled: str | None = setting(None, "More notes for distill, without annotations.", is_path=True)
+    max_unlabelled_documents: int | None = setting(None, "Use only the first N unlabelled notes.", numbers=COUNT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Model"""
 
-    encoder: str = setting(help="Folder or Hub name of the language model to start from.")
+    encoder: str = setting(help="Folder or Hub name of the language model to start from.", is_path=True)
     revision: str | None = setting(None, "Revision of the encoder on the Hub.")
     head: str = setting(
         "crf",
@@ -89,9 +138,13 @@ class ModelSettings:
         choices=("packed", "sentence"),
         published=True,
     )
-    context_size: int = setting(100, "Subwords of context on each side of a window's core.", published=True)
-    window_length: int = setting(512, "Longest window in subwords, with special tokens.", published=True)
-    dropout: float = setting(0.1, "Dropout probability before the classifier.", published=True)
+    context_size: int = setting(
+        100, "Subwords of context on each side of a window's core.", published=True, numbers=NOT_NEGATIVE
+    )
+    window_length: int = setting(
+        512, "Longest window in subwords, with special tokens.", published=True, numbers=Numbers(minimum=8)
+    )
+    dropout: float = setting(0.1, "Dropout probability before the classifier.", published=True, numbers=PROBABILITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,39 +152,71 @@ class OptimizationSettings:
     """Optimization"""
 
     batch_subwords: int = setting(
-        512, "Labelled subwords in a batch; 512 are about the paper's 16 sentences.", published=True
+        512,
+        "Labelled subwords in a batch; 512 are about 20 sentences of clinical notes (the paper's batches are 16).",
+        published=True,
+        numbers=COUNT,
     )
     one_cycle: bool = setting(True, "Use the one-cycle schedule rather than lr_scheduler_type.", published=True)
-    learning_rate: float = setting(2e-5, "Peak learning rate.", published=True, of_trainer=True)
+    learning_rate: float = setting(2e-5, "Peak learning rate.", published=True, of_trainer=True, numbers=POSITIVE)
     head_learning_rate: float | None = setting(
-        None, "Learning rate of classifier and CRF (default: that of the encoder).", published=True
+        None, "Learning rate of classifier and CRF (default: that of the encoder).", published=True, numbers=POSITIVE
     )
-    num_train_epochs: float = setting(20.0, "Passes over the training documents.", published=True, of_trainer=True)
-    max_steps: int | None = setting(None, "Updates, in place of num_train_epochs.", published=True, of_trainer=True)
-    weight_decay: float = setting(0.0, "Weight decay of AdamW.", published=True, of_trainer=True)
-    gradient_accumulation_steps: int | None = setting(None, "Batches of one update.", of_trainer=True)
-    lr_scheduler_type: str | None = setting(None, "Schedule where one_cycle is off.", of_trainer=True)
-    warmup_steps: float | None = setting(None, "Warm-up of lr_scheduler_type: steps, or a share.", of_trainer=True)
-    max_grad_norm: float | None = setting(None, "Gradients are clipped at this norm.", of_trainer=True)
+    num_train_epochs: float = setting(
+        20.0, "Passes over the training documents.", published=True, of_trainer=True, numbers=POSITIVE
+    )
+    max_steps: int | None = setting(
+        None,
+        "Updates, in place of num_train_epochs.",
+        published=True,
+        of_trainer=True,
+        numbers=Numbers(minimum=1, unset=-1),
+    )
+    weight_decay: float = setting(0.0, "Weight decay of AdamW.", published=True, of_trainer=True, numbers=NOT_NEGATIVE)
+    gradient_accumulation_steps: int | None = setting(None, "Batches of one update.", of_trainer=True, numbers=COUNT)
+    lr_scheduler_type: str | None = setting(None, "Schedule, with one_cycle false.", of_trainer=True)
+    warmup_steps: float | None = setting(
+        None,
+        "Warm-up of lr_scheduler_type: steps, or a share of all; with one_cycle false.",
+        of_trainer=True,
+        numbers=NOT_NEGATIVE,
+    )
+    max_grad_norm: float | None = setting(
+        None, "Gradients are clipped at this norm.", of_trainer=True, numbers=NOT_NEGATIVE
+    )
     optim: str | None = setting(None, "Optimizer.", published=True, of_trainer=True)
-    adam_beta1: float | None = setting(None, "First moment's decay of AdamW.", of_trainer=True)
-    adam_beta2: float | None = setting(None, "Second moment's decay of AdamW.", of_trainer=True)
+    adam_beta1: float | None = setting(None, "First moment's decay of AdamW.", of_trainer=True, numbers=PROBABILITY)
+    adam_beta2: float | None = setting(None, "Second moment's decay of AdamW.", of_trainer=True, numbers=PROBABILITY)
     bf16: bool | None = setting(None, "Train in bfloat16; the CRF stays in float64.", published=True, of_trainer=True)
     fp16: bool | None = setting(None, "Train in float16; the CRF stays in float64.", published=True, of_trainer=True)
-    seed: int | None = setting(None, "Seed of weights, order and dropout.", published=True, of_trainer=True)
-    data_seed: int | None = setting(None, "Seed of the order alone (default: seed).", of_trainer=True)
-    eval_strategy: str = setting("epoch", "When validation documents are judged: epoch, steps or no.", of_trainer=True)
-    eval_steps: float | None = setting(None, "Steps between evaluations, with eval_strategy steps.", of_trainer=True)
-    save_strategy: str = setting("epoch", "When a checkpoint is written: epoch, steps, best or no.", of_trainer=True)
-    save_steps: float | None = setting(None, "Steps between checkpoints, with save_strategy steps.", of_trainer=True)
-    early_stopping_patience: int | None = setting(None, "Stop after so many evaluations without a better strict F1.")
+    seed: int | None = setting(
+        None, "Seed of weights, order and dropout.", published=True, of_trainer=True, numbers=SEED
+    )
+    data_seed: int | None = setting(None, "Seed of the order alone (default: seed).", of_trainer=True, numbers=SEED)
+    eval_strategy: str = setting(
+        "epoch", "When validation documents are judged.", of_trainer=True, choices=("no", "steps", "epoch")
+    )
+    eval_steps: float | None = setting(
+        None, "Steps between evaluations, with eval_strategy steps.", of_trainer=True, numbers=POSITIVE
+    )
+    save_strategy: str = setting(
+        "epoch", "When a checkpoint is written.", of_trainer=True, choices=("no", "steps", "epoch", "best")
+    )
+    save_steps: float | None = setting(
+        None, "Steps between checkpoints, with save_strategy steps.", of_trainer=True, numbers=POSITIVE
+    )
+    early_stopping_patience: int | None = setting(
+        None, "Stop after so many evaluations without a better strict F1.", numbers=COUNT
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSettings:
     """Splits and ensembles"""
 
-    splits: int | None = setting(None, "Train so many members, and make an ensemble of them.", published=True)
+    splits: int | None = setting(
+        None, "Train so many members, and make an ensemble of them.", published=True, numbers=COUNT
+    )
     split_kind: str | None = setting(
         None,
         "random (default with splits): parts of train + validation, each the validation of one member; standard: train "
@@ -139,11 +224,14 @@ class SplitSettings:
         choices=SPLIT_KINDS,
         published=True,
     )
-    split_seed: int = setting(1, "Seed of the random parts, and of test_fraction.", published=True)
-    split_file: str | None = setting(None, "A splits.json to use in place of new splits.")
-    member: int | None = setting(None, "Train only this member, from 1 to splits.", recorded=False)
+    split_seed: int = setting(1, "Seed of the random parts, and of test_fraction.", published=True, numbers=SEED)
+    split_file: str | None = setting(None, "A splits.json to use in place of new splits.", is_path=True)
+    member: int | None = setting(None, "Train only this member, from 1 to splits.", recorded=False, numbers=COUNT)
     members_at_once: int | None = setting(
-        None, "Members trained side by side, each on a GPU of its own (default: as many as GPUs).", recorded=False
+        None,
+        "Members trained side by side, each on a GPU of its own (default: as many as GPUs).",
+        recorded=False,
+        numbers=COUNT,
     )
     soup: bool = setting(False, "Also average the members' weights into one model.", recorded=False)
     vote: str = setting("majority", "Vote of the ensemble's members.", choices=("majority", "average"), recorded=False)
@@ -154,21 +242,31 @@ class RunSettings:
     """Run"""
 
     output_dir: str | None = setting(
-        None, "The run's folder (default: runs/NAME of the recipe).", recorded=False, of_trainer=True
+        None, "The run's folder (default: runs/NAME of the recipe).", recorded=False, of_trainer=True, is_path=True
     )
-    logging_steps: float = setting(20, "Steps between figures of the loss.", recorded=False, of_trainer=True)
-    save_total_limit: int | None = setting(1, "Checkpoints kept besides the best one.", recorded=False, of_trainer=True)
+    logging_steps: float = setting(
+        20, "Steps between figures of the loss.", recorded=False, of_trainer=True, numbers=POSITIVE
+    )
+    save_total_limit: int | None = setting(
+        1, "Checkpoints kept besides the best one.", recorded=False, of_trainer=True, numbers=COUNT
+    )
     load_best_model_at_end: bool = setting(
         True, "Keep the checkpoint with the best strict F1 rather than the last.", recorded=False, of_trainer=True
     )
     metric_for_best_model: str | None = setting(
-        "strict_f1", "Figure that chooses the best checkpoint.", of_trainer=True
+        "strict_f1",
+        "Figure that chooses the best checkpoint.",
+        of_trainer=True,
+        choices=(*METRICS, *(f"eval_{name}" for name in METRICS)),
     )
     per_device_eval_batch_size: int = setting(
-        16, "Windows that the encoder reads at a time when it judges.", recorded=False, of_trainer=True
+        16, "Windows that the encoder reads at a time when it judges.", recorded=False, of_trainer=True, numbers=COUNT
     )
     world_size: int | None = setting(
-        None, "Processes that train together; the launcher decides, and the run records it.", published=True
+        None,
+        "Processes that train together; the launcher decides, and the run records it.",
+        published=True,
+        numbers=COUNT,
     )
 
 

@@ -1,10 +1,14 @@
 """Recipes: YAML and overrides into typed settings, and every fault by file and line."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 
+from clinx.checks import check_entity_types
 from clinx.errors import InputError
 from clinx.finetuning.trainer import resolved, training_arguments
 from clinx.recipe import Recipe
+from clinx.settings import SETTINGS
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def test_a_recipe_that_is_not_there_is_told(tmp_path):
 
 
 def test_a_recipe_is_written_and_read_back_the_same(parse, tmp_path):
-    text = NEEDED + "entity_types: [A, 'no', '1']\nlearning_rate: 3e-5\neval_strategy: no\nsoup: true\nuse_cpu: yes\n"
+    text = NEEDED + "entity_types: [A, 'no', '1']\nlearning_rate: 3e-5\noptim: adamw_torch\nsoup: true\nuse_cpu: yes\n"
     recipe = parse(text, "--seed", "7", "--no_one_cycle", "--adam_epsilon", "1e-7")
     recipe.write(tmp_path / "written.yaml")
     assert Recipe.read(tmp_path / "written.yaml") == recipe
@@ -113,3 +117,171 @@ def test_as_many_processes_as_a_recipe_records_must_be_started(parse):
     recipe = parse(NEEDED + "world_size: 8\n")
     with pytest.raises(InputError, match="world_size is 8, but 1 process"):
         resolved(recipe, training_arguments(recipe))
+
+
+OUT_OF_RANGE = {
+    "at least 1": "max_train_documents max_train_sentences max_validation_documents max_unlabelled_documents "
+    "batch_subwords gradient_accumulation_steps max_steps early_stopping_patience splits member members_at_once "
+    "save_total_limit per_device_eval_batch_size world_size",
+    "more than 0": "learning_rate head_learning_rate num_train_epochs eval_steps save_steps logging_steps",
+    "at least 0": "max_misaligned context_size weight_decay warmup_steps max_grad_norm",
+    "more than 0 and less than 1": "test_fraction",
+    "at least 0 and less than 1": "dropout adam_beta1 adam_beta2",
+    "at least 8": "window_length",
+    "at least 0 and less than 4294967296": "seed data_seed split_seed",
+}
+
+
+@pytest.mark.parametrize("name, expected", [(n, text) for text, names in OUT_OF_RANGE.items() for n in names.split()])
+def test_a_number_out_of_range_is_told_with_its_place(parse, name, expected):
+    value = "0" if expected in ("more than 0", "at least 1") else "-1"
+    with pytest.raises(InputError, match=rf"recipe.yaml:3: {name} is {value}(\.0)?, expected {expected}$"):
+        parse(f"{NEEDED}{name}: {value}\n")
+
+
+def test_every_number_of_a_recipe_has_a_range():
+    types = get_type_hints(Recipe)
+    numbers = {name for name in SETTINGS if {int, float} & {types[name], *get_args(types[name])}}
+    assert {name for name in numbers if SETTINGS[name].metadata["numbers"] is None} == set()
+
+
+@pytest.mark.parametrize("name, value", [("learning_rate", "nan"), ("learning_rate", "inf"), ("dropout", "1")])
+def test_numbers_at_which_nothing_can_be_learned_are_refused(parse, name, value):
+    with pytest.raises(InputError, match=f"recipe.yaml:3: {name} is {value}"):
+        parse(f"{NEEDED}{name}: {value}\n")
+
+
+def test_a_fault_of_the_command_line_does_not_name_the_file(parse):
+    for overrides in (("--batch_subwords", "0"), ("--seed", "many")):
+        with pytest.raises(InputError) as fault:
+            parse(NEEDED + "batch_subwords: 512\nseed: 1\n", *overrides)
+        assert "recipe.yaml" not in str(fault.value) and overrides[0][2:] in str(fault.value)
+
+
+def test_a_fault_is_told_with_the_line_of_its_own_setting(parse):
+    with pytest.raises(InputError, match="recipe.yaml:4: .*--test_fraction"):
+        parse(NEEDED + "test: judged\ntest_fraction: many\n")
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("validation: ./notes/\n", "3: validation is ./notes/, which is train too"),
+        ("test: notes\n", "3: test is notes, which is train too"),
+        ("validation: v\ntest: v\n", "4: test is v, which is validation too"),
+        ("test: t\ntest_fraction: 0.1\n", "4: test_fraction and test both name what judges: leave one of them out"),
+        ("unlabelled: more\n", "3: unlabelled notes need an ensemble that reads them: name it with distill"),
+        ("metric_for_best_model: strict_f2\n", "3: .*strict_f2.*strict_f1.*precision.*recall"),
+        ("eval_strategy: never\n", "3: .*never"),
+        ("eval_strategy: no\n", "3: eval_strategy is no.*load_best_model_at_end"),
+        (
+            "eval_strategy: no\nload_best_model_at_end: no\nearly_stopping_patience: 2\n",
+            "5: early_stopping_patience.*eval_strategy",
+        ),
+        ("load_best_model_at_end: no\nearly_stopping_patience: 2\n", "4: early_stopping_patience.*load_best_model"),
+        ("splits: 1\n", "3: splits is 1.*set splits to 2"),
+        ("lr_scheduler_type: cosine\n", "3: lr_scheduler_type does nothing while one_cycle is on.*one_cycle: false"),
+        ("warmup_steps: 10\n", "3: warmup_steps does nothing while one_cycle is on"),
+        ("lr_scheduler_kwargs: {num_cycles: 2}\n", "3: lr_scheduler_kwargs does nothing while one_cycle is on"),
+        ("context_size: 200\n", "3: context_size is 200, but a window of 512 .* at most 127"),
+        ("context_size: 99\nwindow_length: 128\n", "3: context_size is 99, but a window of 128 .* at most 31"),
+        ("entity_types: [A, O]\n", "3: entity_types.*'O'"),
+        ("entity_types: [B-PER, I-PER]\n", "3: entity_types.*'B-PER'.*tag.*PER"),
+        ("entity_types: [A, '']\n", "3: entity_types.*empty"),
+        ("entity_types: [A, B, A]\n", "3: entity_types.*'A'.*twice"),
+        ("head: [crf, linear]\n", "3: head is a list, expected one value"),
+        ("window_length: [512]\n", "3: window_length is a list, expected one value"),
+        ("head: {crf: 1}\n", "3: head is a mapping, expected one value"),
+        ("optim: [a, b]\n", "3: optim is a list, expected one value"),
+        ("run_name: [a, b]\n", "3: run_name is a list, expected one value"),
+        ("entity_types: {A: B}\n", "3: entity_types is a mapping, expected a list"),
+        ("entity_types: [A, [B]]\n", "3: entity_types.*list in a list"),
+        ("validation: ''\n", "3: validation is empty"),
+        ("validation: $SET_BUT_EMPTY\n", "3: validation is empty"),
+        ("report_to: wandb\n", "3: report_to.*wandb.*is not installed"),
+        ("report_to: nothing_known\n", "3: report_to names nothing_known, expected .*wandb"),
+        (
+            "report_to: [tensorboard, nothing_known]\n",
+            "3: report_to names (tensorboard, which is not installed|nothing_known)",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told_with_their_place(parse, monkeypatch, text, expected):
+    monkeypatch.setenv("SET_BUT_EMPTY", "")
+    with pytest.raises(InputError, match=rf"recipe\.yaml:{expected}"):
+        parse(NEEDED + text)
+
+
+def test_a_revision_belongs_to_an_encoder_on_the_hub(parse, tmp_path):
+    assert parse(NEEDED + "revision: main\n").revision == "main"
+    with pytest.raises(InputError, match="recipe.yaml:3: revision is main, but the encoder .* is a folder"):
+        parse(f"train: notes\nencoder: {tmp_path}\nrevision: main\n")
+
+
+@pytest.mark.parametrize(
+    "setting", ["push_to_hub: true", "hub_model_id: me/notes", "hub_token: x", "hub_private_repo: true"]
+)
+def test_what_the_trainer_would_push_is_refused_and_clinx_push_named(parse, setting):
+    with pytest.raises(InputError, match=f"recipe.yaml:3: {setting.split(':')[0]}: .*clinx push"):
+        parse(f"{NEEDED}{setting}\n")
+
+
+@pytest.mark.parametrize(
+    "name, advice",
+    [
+        ("resume_from_checkpoint", "same command"),
+        ("greater_is_better", "leave it out"),
+        ("do_train", "leave it out"),
+        ("bf16_full_eval", "float32"),
+        ("dataloader_drop_last", "whole windows"),
+    ],
+)
+def test_arguments_of_the_trainer_that_would_do_nothing_are_refused(parse, name, advice):
+    with pytest.raises(InputError, match=f"{name}: .*{advice}"):
+        parse(NEEDED, f"--{name}", "true")
+
+
+def test_the_default_context_is_what_a_small_window_holds_and_a_note_says_so(parse, capsys):
+    assert parse(NEEDED + "window_length: 128\n").context_size == 31
+    assert "context_size is 31 rather than 100" in capsys.readouterr().err
+    assert parse(NEEDED + "window_length: 128\ncontext_size: 31\n").context_size == 31
+    assert not capsys.readouterr().err
+
+
+def test_the_trainers_own_schedule_is_used_once_the_one_cycle_is_off(parse):
+    recipe = parse(NEEDED + "one_cycle: false\nlr_scheduler_type: cosine\nwarmup_steps: 10\n")
+    assert training_arguments(recipe).lr_scheduler_type == "cosine" and recipe.warmup_steps == 10
+
+
+def test_a_schedule_that_is_not_used_is_not_recorded_and_one_of_an_older_run_is_no_fault(parse, tmp_path, capsys):
+    recipe = parse(NEEDED)
+    recorded = resolved(recipe, training_arguments(recipe))
+    assert recorded.lr_scheduler_type is None and recorded.warmup_steps is None
+    assert parse(NEEDED + "lr_scheduler_type: linear\nwarmup_steps: 0\n") == recipe
+    assert "lr_scheduler_type does nothing while one_cycle is on" in capsys.readouterr().err
+
+
+def test_a_recipe_as_a_run_records_it_can_be_read_and_trained_again(parse, tmp_path):
+    recipe = parse(NEEDED + "window_length: 64\n")
+    recorded = resolved(recipe, training_arguments(recipe))
+    recorded.write(tmp_path / "recorded.yaml")
+    again = Recipe.read(tmp_path / "recorded.yaml")
+    assert again == recorded == resolved(again, training_arguments(again))
+
+
+def test_a_home_folder_is_filled_in_and_relative_paths_stay(parse, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    names = ("encoder", "train", "validation", "test", "unlabelled", "distill", "split_file", "output_dir")
+    recipe = parse("".join(f"{name}: ~/{name}\n" for name in names))
+    assert [getattr(recipe, name) for name in names] == [f"/home/somebody/{name}" for name in names]
+    assert parse(NEEDED, "--test=~/judged").test == "/home/somebody/judged"
+    assert parse(NEEDED + "test: ../judged\n").test == "../judged"
+
+
+def test_types_that_differ_only_by_case_are_noted(parse, capsys):
+    assert parse(NEEDED + "entity_types: [AGE, Age, DATE]\n").entity_types == ["AGE", "Age", "DATE"]
+    assert "AGE, Age differ only by case" in capsys.readouterr().err
+
+
+def test_names_that_only_look_like_tags_are_types():
+    check_entity_types(["E-MAIL", "S-phase", "B12", "BI"], "notes")

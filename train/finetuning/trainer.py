@@ -1,5 +1,6 @@
 """The Hugging Face Trainer with this project's batches, one-cycle schedule, and strict F1 on whole documents."""
 
+import sys
 import time
 
 import torch
@@ -10,6 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from modeling_clinx import DocumentPredictor
 
+from ..checks import SCHEDULE
 from ..errors import InputError
 from ..recipe import Recipe
 from ..scoring.evaluation import predict_documents
@@ -36,9 +38,11 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
 
 
 def resolved(recipe: Recipe, args: TrainingArguments) -> Recipe:
-    """The recipe with the values that transformers and the launcher fill in."""
+    """The recipe with the values that transformers and the launcher fill in, as far as they are used."""
     values = {name: getattr(args, name) for name in OF_TRAINER if name != "output_dir"}
     values = {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
+    if recipe.one_cycle:
+        values |= dict.fromkeys(SCHEDULE)
     if recipe.world_size not in (None, args.world_size):
         raise InputError(
             f"world_size is {recipe.world_size}, but {args.world_size} process(es) were started: start as many, or "
@@ -47,10 +51,20 @@ def resolved(recipe: Recipe, args: TrainingArguments) -> Recipe:
     return recipe.changed(**values, world_size=args.world_size)
 
 
-class ClinXTrainer(Trainer):
-    """Trains on windows and evaluates on documents.
+def _use_one_gpu(args: TrainingArguments) -> None:
+    """One process uses one GPU: torch's DataParallel would divide the one or two windows of a batch among all."""
+    if args.n_gpu > 1:
+        print(
+            f"note: {args.n_gpu} GPUs are here and one is used: `accelerate launch -m clinx finetune …` trains on all",
+            file=sys.stderr,
+        )
+        args._n_gpu = 1
 
-    Args:
+
+class ClinXTrainer(Trainer):
+    """Trains on windows and evaluates on documents; repos that it makes are private without `hub_private_repo=False`.
+
+    Args besides those of the Trainer, of which `model` and `args` are needed:
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
         batch_subwords: labelled subwords in a batch of one process.
@@ -62,6 +76,9 @@ class ClinXTrainer(Trainer):
         self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
     ):
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
+        _use_one_gpu(kwargs["args"])
+        if kwargs["args"].hub_private_repo is None:
+            kwargs["args"].hub_private_repo = True
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
 
@@ -78,6 +95,10 @@ class ClinXTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
         return self.accelerator.prepare(loader)
+
+    def get_decay_parameter_names(self, model) -> list[str]:
+        """The parameters that decay: not those of the CRF, which are biases of tags and of pairs of tags."""
+        return [name for name in super().get_decay_parameter_names(model) if "crf" not in name.split(".")]
 
     def create_optimizer(self, model=None):
         optimizer = super().create_optimizer(model)
@@ -129,15 +150,18 @@ class ClinXTrainer(Trainer):
         super()._save_checkpoint(model, trial)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
-        """Strict micro precision, recall and F1 of the document predictor on whole documents."""
+        """Strict micro precision, recall and F1 of the document predictor on whole documents.
+
+        In float32, as the run is judged at its end and whoever loads the model uses it, also where it trains in bf16:
+        what is autocast is the model's `forward`, and the predictor does not go through it.
+        """
         documents = list(eval_dataset or self.eval_dataset)
         start = time.perf_counter()
         model = self.accelerator.unwrap_model(self.model)
         predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
         share = documents[self.args.process_index :: self.args.world_size]
-        with self.compute_loss_context_manager():
-            predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm or None)
-            predicted = gather_object([document for document, _ in predicted])
+        predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm or None)
+        predicted = gather_object([document for document, _ in predicted])
         result = score(documents, predicted)
         seconds = time.perf_counter() - start
         metrics = {"strict_f1": result["f1"], "precision": result["precision"], "recall": result["recall"]}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,7 +237,8 @@ def test_few_shot_members_learn_from_a_few_sentences_in_all(few, tmp_path):
 
 
 def test_what_judges_cannot_be_learned_from(recipe, notes, tmp_path, capsys):
-    command = ("finetune", recipe, "--splits", 2, "--output_dir", tmp_path / "run", "--test", notes / "validation")
+    copy = shutil.copytree(notes / "validation", tmp_path / "copy")
+    command = ("finetune", recipe, "--splits", 2, "--output_dir", tmp_path / "run", "--test", copy)
     assert clinx(*command) == 2
     assert "4 notes both judge and are learned from" in capsys.readouterr().err
 

@@ -94,7 +94,7 @@ def test_a_corpus_without_entities_is_refused(recipe, tmp_path, capsys):
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(recipe, tmp_path):
-    folder = finetuned(recipe, tmp_path / "run", "--learning_rate", "0", "--early_stopping_patience", "1")
+    folder = finetuned(recipe, tmp_path / "run", "--learning_rate", "1e-30", "--early_stopping_patience", "1")
     assert json.loads((folder / "metrics.json").read_text())["steps"] == 4
 
 

@@ -1,5 +1,6 @@
-"""The Trainer: what an update sees, and what is never written."""
+"""The Trainer: what an update sees, in what documents are judged, what is pushed, and what is never written."""
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from tests.train.annotated import TEXT, config, document
 def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
     """Makes a Trainer of twelve short notes, always with the same weights and without dropout."""
 
-    def trainer(**settings):
+    def trainer(n_gpus=0, arguments=None, **settings):
         torch.manual_seed(0)
         recipe = Recipe(
             encoder=str(tiny_encoder_dir),
@@ -25,7 +26,7 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,
-            training_arguments={"use_cpu": True, "disable_tqdm": True, "max_grad_norm": 0.0},
+            training_arguments={"use_cpu": True, "disable_tqdm": True, "max_grad_norm": 0.0} | (arguments or {}),
             **settings,
         )
         model = ClinXForTokenClassification.from_encoder(
@@ -36,9 +37,11 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         notes = [document("54 años", "Dra. García", text=TEXT[: 100 + 40 * i] + TEXT) for i in range(12)]
+        args = training_arguments(recipe)
+        args._n_gpu = n_gpus  # as if there were so many
         return ClinXTrainer(
             model=model,
-            args=training_arguments(recipe),
+            args=args,
             train_dataset=TrainingWindows(notes, tokenizer, config(window_length=64, context_size=8)),
             validation=[],
             processing_class=tokenizer,
@@ -88,3 +91,47 @@ def test_broken_weights_are_named(trainer_of):
     trainer.model.crf.transitions.data[0, 0] = torch.nan
     with pytest.raises(InputError, match=r"crf.transitions is not finite at step 0: lower the learning rate"):
         trainer.refuse_broken_weights()
+
+
+def test_scores_of_the_crf_and_biases_are_not_decayed(trainer_of):
+    trainer = trainer_of(weight_decay=0.1)
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    decayed, kept = set(), set()
+    for group in trainer.create_optimizer().param_groups:
+        (decayed if group["weight_decay"] else kept).update(names[id(parameter)] for parameter in group["params"])
+    assert {"crf.transitions", "crf.start", "crf.end", "classifier.bias"} <= kept
+    assert "classifier.weight" in decayed and decayed | kept == set(names.values())
+
+
+@pytest.mark.parametrize(
+    "told, private", [({}, True), ({"hub_private_repo": None}, True), ({"hub_private_repo": False}, False)]
+)
+def test_a_repo_that_the_trainer_makes_is_private_unless_told_otherwise(trainer_of, monkeypatch, told, private):
+    asked = []
+
+    def create_repo(*args, private=None, **kwargs):
+        asked.append(private)
+        raise ConnectionAbortedError("as far as a test may go")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
+    with pytest.raises(ConnectionAbortedError):
+        trainer_of(arguments={"push_to_hub": True, **told})
+    with pytest.raises(ConnectionAbortedError):
+        trainer_of(arguments=told).push_to_hub()
+    assert asked == [private, private]
+
+
+def test_batches_are_not_divided_among_gpus_of_one_process(trainer_of, capsys):
+    assert trainer_of(n_gpus=4).args.n_gpu == 1
+    assert "4 GPUs are here and one is used: `accelerate launch -m clinx finetune" in capsys.readouterr().err
+    trainer_of()
+    assert "GPUs" not in capsys.readouterr().err
+
+
+def test_documents_are_judged_in_float32_also_where_training_runs_in_bfloat16(trainer_of):
+    trainer, dtypes = trainer_of(bf16=True, max_steps=2), []
+    dense = trainer.model.encoder.encoder.layer[0].output.dense
+    dense.register_forward_hook(lambda module, inputs, output: dtypes.append((module.training, output.dtype)))
+    trainer.train()
+    trainer.evaluate([document("54 años")])
+    assert set(dtypes) == {(True, torch.bfloat16), (False, torch.float32)}

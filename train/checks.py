@@ -1,0 +1,183 @@
+"""What a recipe may not say, found before anything is read or trained."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from os.path import expanduser
+from pathlib import Path
+
+from .errors import InputError
+from .settings import SETTINGS
+
+
+SPECIAL_TOKENS = 2  # of a window of an ordinary encoder
+PUSHES = "a run pushes nothing by itself: `clinx push` publishes one, privately and without local paths; leave it out"
+SET_SUBWORDS = "a batch is counted in labelled subwords: set batch_subwords instead"
+WHOLE_WINDOWS = "batches hold whole windows and are counted in labelled subwords: leave it out"
+ALWAYS = "a run always trains, and eval_strategy says when validation documents are judged: leave it out"
+IN_FLOAT32 = "documents are judged in float32, in which the model is saved: leave it out"
+REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or nothing
+    "per_device_train_batch_size": SET_SUBWORDS,
+    "auto_find_batch_size": SET_SUBWORDS,
+    "dataloader_drop_last": WHOLE_WINDOWS,
+    "train_sampling_strategy": WHOLE_WINDOWS,
+    "length_column_name": WHOLE_WINDOWS,
+    "label_smoothing_factor": "it would bypass the CRF: leave it out",
+    "greater_is_better": "strict F1, precision and recall are the better the greater they are: leave it out",
+    "resume_from_checkpoint": "the same command goes on where it was interrupted, by itself: leave it out",
+    **dict.fromkeys(("do_train", "do_eval", "do_predict"), ALWAYS),
+    **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), IN_FLOAT32),
+    **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy"), PUSHES),
+    **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
+}
+SCHEDULE = {"lr_scheduler_type": "linear", "warmup_steps": 0}  # of transformers, where a recipe sets none
+
+
+class SettingError(InputError):
+    """A value of a recipe that cannot be used; `setting` is the name of the setting."""
+
+    def __init__(self, message: str, setting: str | None = None):
+        super().__init__(message)
+        self.setting = setting
+
+
+def checked(recipe):
+    """The recipe as it will be used: `~` in paths filled in, and nothing in it that does nothing.
+
+    Says on standard error what it leaves out or makes smaller.
+
+    Raises SettingError for the first setting that cannot be used.
+    """
+    paths = {name: getattr(recipe, name) for name, item in SETTINGS.items() if item.metadata["is_path"]}
+    recipe = recipe.changed(**{name: expanduser(path) for name, path in paths.items() if path})
+    for faults in (_values, _documents, _model, _schedule, _selection):
+        for setting, fault in faults(recipe):
+            raise SettingError(fault, setting)
+    return _without_schedule(_with_context_that_fits(recipe))
+
+
+def _values(recipe) -> Iterator[tuple[str, str]]:
+    for name, item in SETTINGS.items():
+        value, numbers = getattr(recipe, name), item.metadata["numbers"]
+        if value == "":
+            yield name, f"{name} is empty: give it a value, or leave it out"
+        if value is not None and numbers is not None and value not in numbers:
+            yield name, f"{name} is {value}, expected {numbers}"
+
+
+def _documents(recipe) -> Iterator[tuple[str, str]]:
+    for name, others in (("validation", ("train",)), ("test", ("train", "validation"))):
+        path = getattr(recipe, name)
+        for other in others:
+            if path and getattr(recipe, other) and Path(path).resolve() == Path(getattr(recipe, other)).resolve():
+                yield name, f"{name} is {path}, which is {other} too: what is learned from or selected on cannot judge"
+    if recipe.test and recipe.test_fraction:
+        yield "test_fraction", "test_fraction and test both name what judges: leave one of them out"
+    if recipe.unlabelled and not recipe.distill:
+        yield "unlabelled", "unlabelled notes need an ensemble that reads them: name it with distill"
+    if recipe.entity_types:
+        try:
+            check_entity_types(recipe.entity_types, "entity_types")
+        except InputError as error:
+            yield "entity_types", str(error)
+    if recipe.splits == 1 and recipe.split_kind in (None, "random") and not recipe.split_file:
+        yield "splits", "splits is 1, and one part is nothing to select on: set splits to 2 or more, or leave it out"
+
+
+def _model(recipe) -> Iterator[tuple[str, str]]:
+    if recipe.revision and Path(recipe.encoder).exists():
+        yield (
+            "revision",
+            f"revision is {recipe.revision}, but the encoder {recipe.encoder} is a folder, and only a repo on the Hub "
+            "has revisions: leave revision out",
+        )
+    longest = longest_context(recipe.window_length)
+    if recipe.context_size > longest and recipe.context_size != SETTINGS["context_size"].default:
+        yield (
+            "context_size",
+            f"context_size is {recipe.context_size}, but a window of {recipe.window_length} subwords has room for at "
+            f"most {longest} on each side: make context_size smaller or window_length larger",
+        )
+
+
+def _schedule(recipe) -> Iterator[tuple[str, str]]:
+    given = {name: getattr(recipe, name) for name in SCHEDULE}
+    unused = [name for name, value in given.items() if value not in (None, SCHEDULE[name])]
+    unused += [name for name in ("lr_scheduler_kwargs",) if name in recipe.training_arguments]
+    if recipe.one_cycle:
+        for name in unused:
+            yield name, f"{name} does nothing while one_cycle is on: leave it out, or set one_cycle: false"
+
+
+def _selection(recipe) -> Iterator[tuple[str, str]]:
+    if recipe.early_stopping_patience and recipe.split_kind != "all":
+        if recipe.eval_strategy == "no":
+            yield (
+                "early_stopping_patience",
+                "early_stopping_patience counts evaluations, and eval_strategy is no: leave it out, or set "
+                "eval_strategy to epoch or steps",
+            )
+        if not recipe.load_best_model_at_end:
+            yield (
+                "early_stopping_patience",
+                "early_stopping_patience ends a run some evaluations after its best checkpoint, and "
+                "load_best_model_at_end: false would keep the last: leave one of them out",
+            )
+    if recipe.eval_strategy == "no" and recipe.load_best_model_at_end and recipe.split_kind != "all":
+        yield (
+            "eval_strategy",
+            "eval_strategy is no, so that no checkpoint is the best one: set load_best_model_at_end: false to keep the "
+            "last, or eval_strategy to epoch or steps",
+        )
+
+
+def longest_context(window_length: int) -> int:
+    """The most subwords of context on each side of a core: a quarter of what the window holds of its document."""
+    return (window_length - SPECIAL_TOKENS) // 4
+
+
+def _with_context_that_fits(recipe):
+    """The recipe; the default context is made smaller where a window has no room for it."""
+    longest = longest_context(recipe.window_length)
+    if recipe.context_size <= longest:
+        return recipe
+    print(
+        f"note: context_size is {longest} rather than {recipe.context_size}: more does not fit in a window of "
+        f"{recipe.window_length} subwords",
+        file=sys.stderr,
+    )
+    return recipe.changed(context_size=longest)
+
+
+def _without_schedule(recipe):
+    """The recipe, without transformers' own schedule where the one-cycle schedule stands for it."""
+    given = [name for name in SCHEDULE if getattr(recipe, name) is not None]
+    if not recipe.one_cycle or not given:
+        return recipe
+    for name in given:
+        print(f"note: {name} does nothing while one_cycle is on; one_cycle: false turns it off", file=sys.stderr)
+    return recipe.changed(**dict.fromkeys(given))
+
+
+def check_entity_types(names: Sequence[str], where: str) -> None:
+    """Raises InputError for names that no entity type can have; says which differ only by case.
+
+    Args:
+        where: the setting, file or folder in which the names stand.
+    """
+    for i, name in enumerate(names):
+        if not name.strip():
+            raise InputError(f"{where}: the name of an entity type is empty: give every type a name")
+        if name == "O":
+            raise InputError(f"{where}: 'O' means that there is no entity, so no entity type can be called that")
+        if name.startswith(("B-", "I-")):
+            raise InputError(
+                f"{where}: {name!r} is a tag rather than an entity type: name the type, {name[2:]}, without B- or I-"
+            )
+        if name in names[:i]:
+            raise InputError(f"{where}: the entity type {name!r} is named twice: keep one")
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            print(f"note: {where}: the entity types {', '.join(group)} differ only by case", file=sys.stderr)
