@@ -59,7 +59,7 @@ def _values(recipe) -> Iterator[tuple[str, str]]:
     for name, item in SETTINGS.items():
         value, numbers = getattr(recipe, name), item.metadata["numbers"]
         if value == "":
-            yield name, f"{name} is empty: give it a value, or leave it out"
+            yield name, f"{name} is empty: give it a value" + (", or leave it out" if item.default is None else "")
         if value is not None and numbers is not None and value not in numbers:
             yield name, f"{name} is {value}, expected {numbers}"
 
