@@ -43,6 +43,8 @@ OF_THE_MACHINE = {  # faults of files that a user can mend, and that need no tra
     errno.EROFS,
 }
 
+FULL = os.strerror(errno.ENOSPC)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; faults of the input or of the machine are one line on standard error and exit status 2."""
@@ -69,10 +71,12 @@ def _run(verb: str, rest: list[str]) -> int:
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
+    except Exception as error:
+        is_full = FULL in str(error)  # as safetensors says, whose error is of a kind of its own
+        if not is_full and not (isinstance(error, OSError) and error.errno in OF_THE_MACHINE):
             raise
-        print(f"clinx {verb}: error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        where, fault = getattr(error, "filename", None), getattr(error, "strerror", FULL)
+        print(f"clinx {verb}: error: {f'{where}: ' if where else ''}{fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"clinx {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)

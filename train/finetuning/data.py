@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
+from ..checks import check_entity_types
 from ..corpora import read_corpus
 from ..corpora.documents import Document, print_problems, same_note
 from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
@@ -55,8 +56,6 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
     if {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
     if recipe.test_fraction:
-        if test:
-            raise InputError("test and test_fraction both name what judges: leave one of them out")
         train, validation = _dividable(train, validation, FEWEST_DOCUMENTS)
         rest, test = hold_out([*train, *validation], recipe.test_fraction, recipe.split_seed)
         kept = {document.id for document in rest}
@@ -138,8 +137,9 @@ def member_data(recipe: Recipe, annotated: AnnotatedData) -> MemberData:
 
 
 def entity_types_of(documents: Sequence[Document], path: str) -> list[str]:
-    """The labels that occur, sorted; InputError when there are none."""
+    """The labels that occur, sorted; InputError when there are none, or for one that no entity type can have."""
     if types := sorted({entity.label for document in documents for entity in document.entities}):
+        check_entity_types(types, path)
         return types
     raise InputError(f"{path}: found no entities in {len(documents)} documents, so there is nothing to learn")
 

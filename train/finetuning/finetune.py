@@ -21,6 +21,7 @@ from transformers import (
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 
+from ..checks import longest_context
 from ..errors import InputError
 from ..plots import training_curves
 from ..recipe import Recipe
@@ -99,8 +100,6 @@ def documents_of(recipe: Recipe) -> MemberData:
     judged = {entity.label for document in [*data.validation, *data.test] for entity in document.entities}
     for label in sorted(judged - set(data.entity_types)):
         print(f"note: mentions of {label} count as missed, since training has none", file=sys.stderr)
-    if recipe.unlabelled and not recipe.distill:
-        raise InputError("unlabelled notes need an ensemble that reads them: name it with distill")
     return data._replace(unlabelled=unlabelled_notes(recipe, data)) if recipe.unlabelled else data
 
 
@@ -114,6 +113,12 @@ def new_model(recipe: Recipe, entity_types: list[str]):
         model = ClinXForTokenClassification.from_encoder(recipe.encoder, entity_types, hub_kwargs=hub_kwargs, **config)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot start from the encoder {recipe.encoder}: {error}") from error
+    if model.config.window_length < recipe.window_length:
+        print(
+            f"note: windows have {model.config.window_length} subwords rather than {recipe.window_length}: the encoder "
+            f"has no more positions; their context is at most {longest_context(model.config.window_length)}",
+            file=sys.stderr,
+        )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):  # as the Trainer would, but also where it is not used
         setattr(model.config, name, getattr(tokenizer, name))
     return model, tokenizer

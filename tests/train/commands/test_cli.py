@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from safetensors import SafetensorError
 
 from clinx import cli
 from clinx.cli import main
@@ -36,10 +37,18 @@ def test_the_release_is_told(capsys):
     assert capsys.readouterr().out.startswith("clinx 0.")
 
 
-def test_faults_of_files_are_one_line(monkeypatch, capsys):
-    def full(argv):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/predictions")
+@pytest.mark.parametrize(
+    "fault, message",
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/x"), "/disk/x: No space left on device"),
+        (IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), "/disk"), "/disk: Is a directory"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "No space left on device"),
+    ],
+)
+def test_faults_of_files_are_one_line(monkeypatch, capsys, fault, message):
+    def failing(argv):
+        raise fault
 
-    monkeypatch.setattr(recipes, "main", full)
+    monkeypatch.setattr(recipes, "main", failing)
     assert main(["recipes"]) == 2
-    assert capsys.readouterr().err == "clinx recipes: error: /disk/predictions: No space left on device\n"
+    assert capsys.readouterr().err == f"clinx recipes: error: {message}\n"

@@ -8,7 +8,7 @@ from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
-from clinx.finetuning.data import MemberData, read_annotated, unlabelled_notes
+from clinx.finetuning.data import MemberData, member_data, read_annotated, unlabelled_notes
 from clinx.recipe import Recipe
 
 
@@ -106,3 +106,21 @@ def test_a_changed_note_is_not_taken_for_the_run_that_learned_from_another(few, 
             assert status == 2 and "member-1 holds a run with other" in capsys.readouterr().err
     assert not (tmp_path / "run/model").exists()
     assert (tmp_path / "run/member-1/model/model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "label, fault", [("O", "'O' means that there is no entity"), ("B-AGE", "is a tag rather than")]
+)
+def test_a_label_that_no_entity_type_can_have_is_refused_before_it_is_trained(tmp_path, label, fault):
+    write_jsonl([Document("a", "54 años", [Entity(0, 7, label)])], tmp_path / "notes.jsonl")
+    recipe = recipe_of(tmp_path / "notes.jsonl")
+    with pytest.raises(InputError, match=f"notes.jsonl: {fault}|notes.jsonl: '{label}' {fault}"):
+        member_data(recipe, read_annotated(recipe))
+
+
+def test_types_that_differ_only_by_case_are_told(tmp_path, capsys):
+    entities = [Entity(0, 2, "AGE"), Entity(3, 7, "Age")]
+    write_jsonl([Document("a", "54 años", entities)], tmp_path / "notes.jsonl")
+    recipe = recipe_of(tmp_path / "notes.jsonl")
+    assert member_data(recipe, read_annotated(recipe)).entity_types == ["AGE", "Age"]
+    assert "the entity types AGE, Age differ only by case" in capsys.readouterr().err
