@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from .errors import InputError
 
 
@@ -43,6 +41,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     Raises InputError, with who holds the folder since when, and OSError where it cannot be made or written.
     """
+    from filelock import FileLock, Timeout  # not above: what only reads needs none
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     lock = FileLock(path)

@@ -1,21 +1,23 @@
 """Annotated corpora: what is there, in another form, from their public homes."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 from collections import Counter
 from itertools import chain
-
-from rich.table import Table
-from rich.text import Text
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from ..console import console, help_with_example, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
 from ..corpora.source import SPLITS
-from ..corpora.statistics import corpus_stats, differences_from_task
 from ..corpora.tasks import TASKS, Task
 from ..errors import InputError
+
+
+if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
+    from rich.table import Table
 
 
 EXAMPLES = {
@@ -109,6 +111,10 @@ def _options(args) -> dict:
 
 
 def _stats(args) -> None:
+    from tqdm import tqdm  # not above: `--help` answers at once
+
+    from ..corpora.statistics import corpus_stats
+
     tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
     task = TASKS[args.task] if args.task else None
     paths = args.path or ([str(task.home)] if task else [])
@@ -144,6 +150,8 @@ def _tokenizer(name: str):
 
 
 def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -> None:
+    from ..corpora.statistics import differences_from_task
+
     differences = differences_from_task(task, columns) if task else []
     if args.json:
         print(json.dumps({**columns, "findings": differences} if task else columns["all"]))
@@ -152,19 +160,18 @@ def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -
             print(_markdown_row(f"{path} ({name})" if task else path, stats))
     else:
         console().print(_table(f"{path}: {task.title}" if task else path, columns, task))
-        for difference in differences:
-            console().print(Text(difference))
+        print(*(f"{difference}\n" for difference in differences), sep="", end="")
 
 
 def _table(title: str, columns: dict[str, dict], task: Task | None) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=len(columns) > 1 or task is not None)
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=len(columns) > 1 or task is not None)
     for name in ("", *columns):
         table.add_column(name, justify="right" if name else "left")
 
     def row(name: str, cells: list) -> None:
-        table.add_row(
-            Text(name), *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells)
-        )
+        table.add_row(name, *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells))
 
     for name in ("documents", "characters", "sentences", "subwords", "entities"):
         if any(name in stats for stats in columns.values()):
@@ -228,6 +235,8 @@ def _fetch(args) -> None:
 
 
 def _tasks(args) -> None:
+    from rich.table import Table
+
     table = Table("task", "language", "format", "labels", "train / validation / test sentences", "license")
     for task in TASKS.values():
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)

@@ -1,16 +1,20 @@
 """Strict micro precision, recall and F1 of predictions, and whether two systems differ."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from ..console import console, help_with_example
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import problem_counts
 from ..writing import atomic_file
+
+
+if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
+    from rich.table import Table
 
 
 EXAMPLE = "clinx score --gold notes/test --pred predictions --against other-predictions"
@@ -33,12 +37,12 @@ def main(argv: list[str]) -> None:
     out = console(stderr=args.json == "-")
     for path, documents in ((args.gold, gold), *systems.items()):
         for problem, times in problem_counts(documents).items():
-            out.print(Text(f"{path}: {times} mention(s) not read exactly: {problem}"))
+            print(f"{path}: {times} mention(s) not read exactly: {problem}", file=out.file)
     for name in ("pred", "against"):
         if name in results:
             out.print(_table(getattr(args, name), results[name]))
     if args.against:
-        out.print(Text(_describe(results["comparison"])))
+        print(_describe(results["comparison"]), file=out.file)
     if args.json == "-":
         print(json.dumps(results))
     elif args.json:
@@ -66,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(title: str, result: dict) -> Table:
-    table = Table("label", title=Text(title), title_justify="left")
+    from rich.table import Table
+
+    table = Table("label", title=title, title_justify="left")
     for column in ("precision %", "recall %", "F1 %", "support"):
         table.add_column(column, justify="right")
     by_support = sorted(result["per_label"].items(), key=lambda item: (-item[1]["support"], item[0]))
@@ -74,7 +80,7 @@ def _table(title: str, result: dict) -> Table:
         if row is result:
             table.add_section()
         percents = (f"{100 * row[name]:.2f}" for name in ("precision", "recall", "f1"))
-        table.add_row(Text(label), *percents, str(row["support"]))  # Text: a label may look like rich's markup
+        table.add_row(label, *percents, str(row["support"]))
     return table
 
 

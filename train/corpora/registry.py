@@ -3,21 +3,15 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
 from .documents import Document, Reading
-from .formats.brat import read_brat
-from .formats.concepts import read_concepts
-from .formats.conll import read_conll
-from .formats.inline_xml import read_inline_xml
-from .formats.jsonl import read_jsonl
-from .formats.standoff_xml import read_standoff_xml
 from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
 from .tasks import Task
 
@@ -25,30 +19,30 @@ from .tasks import Task
 class Format(NamedTuple):
     """How a corpus of one format is read."""
 
-    read: Callable[..., Iterator[Document]]
+    reader: str  # module of `formats/` and function in it, which is imported when it is needed
     suffixes: tuple[str, ...] = ()  # of the files that it reads
     companions: tuple[str, ...] = ()  # suffixes of what lies beside such a file
     is_collection: bool = False  # whether a file holds many documents
+    options: Mapping[str, str] = {}  # of the reader
+
+    def read(self, source: Sequence[CorpusFile] | str, reading: Reading) -> Iterator[Document]:
+        module, function = self.reader.split(".")
+        return getattr(import_module(f".formats.{module}", __package__), function)(source, reading, **self.options)
 
 
-def _read_dataset(path: str, reading: Reading) -> Iterator[Document]:
-    from .formats.dataset import read_dataset  # not above: `datasets` takes a second to import
-
-    return read_dataset(path, reading)
-
-
+_EXTENT = ("concepts.read_concepts", (".txt", ".xml"), (".xml.extent", ".extent"), False)
 FORMATS = {
-    "brat": Format(read_brat, (".txt",), (".ann",)),
-    "conll": Format(read_conll, (".conll", ".tsv", ".bio", ".iob", ".iob2"), (), True),
-    "dataset": Format(_read_dataset),
-    "i2b2-2006": Format(read_inline_xml, (".xml",), (), True),
-    "i2b2-2010": Format(partial(read_concepts, key="c"), (".txt",), (".con",)),
-    "i2b2-2012-c": Format(partial(read_standoff_xml, tag="EVENT"), (".xml",)),
-    "i2b2-2012-c-extent": Format(partial(read_concepts, key="EVENT"), (".txt", ".xml"), (".xml.extent", ".extent")),
-    "i2b2-2012-t": Format(partial(read_standoff_xml, tag="TIMEX3"), (".xml",)),
-    "i2b2-2012-t-extent": Format(partial(read_concepts, key="TIMEX3"), (".txt", ".xml"), (".xml.extent", ".extent")),
-    "i2b2-2014": Format(read_standoff_xml, (".xml",)),
-    "jsonl": Format(read_jsonl, (".jsonl",), (), True),
+    "brat": Format("brat.read_brat", (".txt",), (".ann",)),
+    "conll": Format("conll.read_conll", (".conll", ".tsv", ".bio", ".iob", ".iob2"), is_collection=True),
+    "dataset": Format("dataset.read_dataset"),
+    "i2b2-2006": Format("inline_xml.read_inline_xml", (".xml",), is_collection=True),
+    "i2b2-2010": Format("concepts.read_concepts", (".txt",), (".con",), options={"key": "c"}),
+    "i2b2-2012-c": Format("standoff_xml.read_standoff_xml", (".xml",), options={"tag": "EVENT"}),
+    "i2b2-2012-c-extent": Format(*_EXTENT, {"key": "EVENT"}),
+    "i2b2-2012-t": Format("standoff_xml.read_standoff_xml", (".xml",), options={"tag": "TIMEX3"}),
+    "i2b2-2012-t-extent": Format(*_EXTENT, {"key": "TIMEX3"}),
+    "i2b2-2014": Format("standoff_xml.read_standoff_xml", (".xml",)),
+    "jsonl": Format("jsonl.read_jsonl", (".jsonl",), is_collection=True),
 }
 FORMAT_OF_SUFFIX = {  # the first that occurs among the files decides
     ".ann": "brat",
@@ -78,7 +72,7 @@ def read_corpus(path: str | Path, format: str | None = None, **options) -> Itera
     """
     format, reading = known_format(path, format), Reading(**options)
     if format == "dataset":
-        return _checked(_read_dataset(str(path), reading), path)
+        return _checked(FORMATS[format].read(str(path), reading), path)
     return _checked(FORMATS[format].read(_files(path, format), reading), path)
 
 
