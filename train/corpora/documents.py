@@ -119,8 +119,10 @@ class DocumentBuilder:
                 if self.reading.discontinuous == "drop":
                     return
         self._document.entities.append(entity)
+        if quoted is None:
+            return
         mention = self.text[entity.start : entity.end]
-        if quoted not in (None, mention) and not reads(self.text, [(part.start, part.end) for part in parts], quoted):
+        if mention != quoted and not reads(self.text, [(part.start, part.end) for part in parts], quoted):
             self.report("text differs", f"{where}: {brief(quoted)}, in the text {brief(mention)}")
 
     def report(self, kind: str, detail: str) -> None:

@@ -1,6 +1,6 @@
 """Documents from rows `{"id", "text", "entities": [{"start", "end", "label"}]}`, of JSON Lines and of datasets."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import InputError, brief
@@ -12,7 +12,7 @@ class Row(NamedTuple):
 
     where: str  # file and line, or dataset and number, for messages
     default_id: str  # the document's id where the row has none
-    content: Mapping
+    content: dict
 
 
 def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Document]:
@@ -21,7 +21,7 @@ def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Docum
     Raises InputError, naming the place, for a row of another form, and for a mention outside of its text.
     """
     for where, default_id, row in rows:
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
         id = default_id if row.get("id") is None else row["id"]
         text = row.get("text")
@@ -36,7 +36,7 @@ def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Docum
         yield document.build()
 
 
-def _entities(row: Mapping, id: str, where: str) -> Iterator[Mapping]:
+def _entities(row: dict, id: str, where: str) -> Iterator[dict]:
     entities = row.get("entities")
     if not isinstance(entities, list):
         raise InputError(
@@ -45,6 +45,6 @@ def _entities(row: Mapping, id: str, where: str) -> Iterator[Mapping]:
             "(annotated=False, --unannotated)."
         )
     for entity in entities:
-        if not isinstance(entity, Mapping):
+        if not isinstance(entity, dict):
             raise InputError(f'{where}: found {brief(entity)} in "entities", expected {{"start", "end", "label"}}.')
         yield entity
