@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..console import console, help_with_example, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
+from ..corpora.documents import telling_problems
 from ..corpora.source import SPLITS
 from ..corpora.tasks import TASKS, Task
 from ..errors import InputError
@@ -132,8 +133,9 @@ def _stats(args) -> None:
             splits = {"all": read_corpus(path, args.format, **options)}
         columns, problems = {}, []
         for name, part in splits.items():
-            documents = list(tqdm(part, "Reading", unit=" notes", leave=False, disable=None))
-            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
+            bar = tqdm(part, "Reading", unit=" notes", leave=False, disable=None)
+            where = f"{path}, split {name}" if task else path
+            columns[name], part_problems = corpus_stats(telling_problems(where, bar), tokenizer, args.unit)
             problems += part_problems
         _print_stats(args, path, task, columns)
         for problem in problems if args.verbose else ():
@@ -206,11 +208,11 @@ def _convert(args) -> None:
     if args.push and args.to != "dataset":
         raise InputError(f"found --push with --to {args.to}, expected --to dataset, the form that the Hub reads.")
     task = TASKS[args.task] if args.task else None
-    counts, problems = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
-    for kind, count in Counter(problem.kind for problem in problems).items():
-        print(f"{count} not exact: {kind}")
+    counts, problems, lost = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
+    for kind, count in Counter(problem.kind for problem in lost).items():
+        print(f"{args.out}: {count} mention(s) not written exactly: {kind}", file=sys.stderr)
     if args.verbose:
-        for problem in problems:
+        for problem in [*problems, *lost]:
             print(f"{problem.kind}: {problem.detail}")
     print(f"{args.out}: {', '.join(f'{count} documents in {name}' for name, count in counts.items())}")
     if args.push:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..console import console, help_with_example
 from ..corpora import FORMATS, read_corpus
-from ..corpora.documents import problem_counts
+from ..corpora.documents import Document, telling_problems
 from ..writing import atomic_file
 
 
@@ -25,8 +25,8 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..scoring.scores import score  # not above: `--help` answers at once
 
-    gold = list(read_corpus(args.gold, args.gold_format))
-    systems = {path: list(read_corpus(path, args.pred_format)) for path in (args.pred, args.against) if path}
+    gold = _read(args.gold, args.gold_format)
+    systems = {path: _read(path, args.pred_format) for path in (args.pred, args.against) if path}
     results = {"pred": score(gold, systems[args.pred])}
     if args.against:
         from ..scoring.significance import compare
@@ -35,9 +35,6 @@ def main(argv: list[str]) -> None:
         results["comparison"] = compare(gold, systems[args.pred], systems[args.against])
 
     out = console(stderr=args.json == "-")
-    for path, documents in ((args.gold, gold), *systems.items()):
-        for problem, times in problem_counts(documents).items():
-            print(f"{path}: {times} mention(s) not read exactly: {problem}", file=out.file)
     for name in ("pred", "against"):
         if name in results:
             out.print(_table(getattr(args, name), results[name]))
@@ -48,6 +45,13 @@ def main(argv: list[str]) -> None:
     elif args.json:
         with atomic_file(Path(args.json)) as file:
             file.write(json.dumps(results, indent=2).encode("ascii") + b"\n")
+
+
+def _read(path: str, format: str | None) -> list[Document]:
+    from tqdm import tqdm
+
+    bar = tqdm(read_corpus(path, format), "Reading", unit=" notes", delay=2, leave=False, disable=None)
+    return list(telling_problems(path, bar))
 
 
 def _parser() -> argparse.ArgumentParser:

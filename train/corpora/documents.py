@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -187,10 +187,20 @@ def problem_counts(documents: Iterable[Document]) -> Counter:
     return Counter(problem.kind for document in documents for problem in document.problems)
 
 
+def telling_problems(where: str | Path, documents: Iterable[Document]) -> Iterator[Document]:
+    """Yields the documents, and after the last says on standard error how often each kind of problem occurred."""
+    counts: Counter[str] = Counter()
+    for document in documents:
+        counts.update(problem.kind for problem in document.problems)
+        yield document
+    for kind, times in counts.most_common():
+        print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
+
+
 def print_problems(where: str | Path, documents: Iterable[Document]) -> None:
     """Says on standard error how often each kind of problem occurred where these documents were read."""
-    for kind, times in problem_counts(documents).items():
-        print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
+    for _ in telling_problems(where, documents):
+        pass
 
 
 def without_surrogates(text: str) -> str:

@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
 
 def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Document]:
-    """Checked documents, one a row.
+    """Checked documents, one a row. Where an entity also has the "text" that it covers, that is compared.
 
     Raises InputError, naming the place, for a row of another form, and for a mention outside of its text.
     """
@@ -31,8 +31,9 @@ def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Docum
             raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
         document = DocumentBuilder(id, text, reading)
         for entity in _entities(row, id, where) if reading.annotated else ():
-            span, label = (entity.get("start"), entity.get("end")), entity.get("label")
-            document.add([span], label, where, score=entity.get("score"), agreement=entity.get("agreement"))
+            span, label, quoted = (entity.get("start"), entity.get("end")), entity.get("label"), entity.get("text")
+            figures = {"score": entity.get("score"), "agreement": entity.get("agreement")}
+            document.add([span], label, where, quoted=quoted if isinstance(quoted, str) else None, **figures)
         yield document.build()
 
 

@@ -49,6 +49,24 @@ def test_what_cannot_be_represented_is_counted_by_kind_and_shown_by_document(fau
     assert "entities" in out and "│ 3" in " ".join(out.split())
 
 
+def test_what_was_not_read_exactly_is_told_by_kind_in_the_same_words_by_whatever_reads(faulty, tmp_path, clinx):
+    (faulty / "a.ann").write_text("T1\tA 0 4\tright\nT2\tA 19 23;28 34\tnode spleen\nT3\tB 5 17\tcancer\n")
+    expected = "".join(
+        f"{faulty}: {times} mention(s) not read exactly: {kind}\n"
+        for kind, times in (("text differs", 2), ("discontinuous", 1))
+    )
+    for arguments in (
+        ("corpus", "stats", faulty),
+        ("corpus", "stats", faulty, "--json"),
+        ("corpus", "stats", faulty, "--task", "meddocan"),
+        ("corpus", "convert", faulty, "--out", tmp_path / "out", "--to", "jsonl"),
+        ("score", "--gold", faulty, "--pred", faulty),
+    ):
+        status, _, err = clinx(*arguments)
+        err = err.replace(f"{faulty}, split train", str(faulty))
+        assert status == 0 and sorted(set(err.splitlines(True))) == sorted(expected.splitlines(True))
+
+
 def test_a_tokenizer_adds_the_ceiling_and_what_its_subwords_cannot_hold(faulty, tiny_encoder_dir, clinx):
     _, out, _ = clinx("corpus", "stats", faulty, "--tokenizer", tiny_encoder_dir, "--json")
     stats = json.loads(out)
@@ -115,9 +133,10 @@ def test_a_corpus_is_converted_and_what_is_lost_is_told(faulty, tmp_path, clinx)
     status, out, err = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out")
     assert status == 2 and "a.ann:5: found a mention from 3 to 99" in err
     (faulty / "a.ann").write_text("".join((faulty / "a.ann").read_text().splitlines(keepends=True)[:4]))
-    status, out, _ = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out", "--verbose")
+    status, out, err = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out", "--verbose")
     assert status == 0
-    assert "1 not exact: overlapping" in out and "overlapping: a: A 0–9 'left lung'" in out
+    assert f"{tmp_path}/out: 1 mention(s) not written exactly: overlapping\n" in err
+    assert "overlapping: a: A 0–9 'left lung'" in out
     assert f"{tmp_path}/out: 1 documents in train" in out
     (document,) = read_corpus(tmp_path / "out")
     assert [document.text[e.start : e.end] for e in document.entities] == ["lung  cancer", "node and spleen"]

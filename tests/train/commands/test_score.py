@@ -60,4 +60,4 @@ def test_mentions_that_were_not_read_exactly_are_told(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("left arm, knee")
     (tmp_path / "a.ann").write_text("T1\tPAIN 0 4;10 14\tleft knee\n")
     main(["--gold", str(tmp_path), "--pred", str(tmp_path)])
-    assert f"{tmp_path}: 1 mention(s) not read exactly: discontinuous" in capsys.readouterr().out
+    assert capsys.readouterr().err == 2 * f"{tmp_path}: 1 mention(s) not read exactly: discontinuous\n"

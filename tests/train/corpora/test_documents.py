@@ -131,6 +131,14 @@ def test_texts_without_annotations_are_read_when_asked_for():
     assert list(given_rows(rows, annotated=False)) == [Document("row-0", "x"), Document("b", "y")]
 
 
+def test_what_a_row_says_that_a_mention_reads_is_compared_with_the_text():
+    mentions = [{"start": 0, "end": 4, "label": "A", "text": text} for text in ("left", "right")]
+    rows = [{"id": str(n), "text": "left lung", "entities": [mention]} for n, mention in enumerate(mentions)]
+    right, wrong = given_rows(rows)
+    assert not right.problems
+    assert wrong.problems == [("text differs", "row 1: 'right', in the text 'left'")]
+
+
 def test_a_mention_given_twice_is_kept_once():
     mention = {"start": 0, "end": 1, "label": "A"}
     (document,) = given_rows([{"id": "a", "text": "x", "entities": [mention, {**mention, "label": "B"}, mention]}])

@@ -116,8 +116,8 @@ def test_a_dataset_on_disk_is_read_whole_or_one_split_of_it(tmp_path):
 def test_what_is_converted_is_read_as_it_was(tmp_path, to, capsys):
     for name, notes in (("train", NOTES), ("dev", NOTES[1:])):
         write_jsonl(notes, tmp_path / f"corpus/{name}.jsonl")
-    counts, problems = convert(str(tmp_path / "corpus"), str(tmp_path / "out"), to)
-    assert (counts, problems) == ({"train": 2, "validation": 1}, [])
+    converted = convert(str(tmp_path / "corpus"), str(tmp_path / "out"), to)
+    assert converted == ({"train": 2, "validation": 1}, [], [])
     back = {name: list(part) for name, part in read_splits(tmp_path / "out").items()}
     assert back == {"train": NOTES, "validation": NOTES[1:]}
     with pytest.raises(InputError, match="found it there already"):
