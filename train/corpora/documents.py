@@ -57,6 +57,8 @@ class Reading:
         discontinuous: a mention in several parts becomes its `hull`, or is left out: `drop`.
         outside: a mention that lies outside of its text is a fault: `refuse`, or is left out: `drop`.
         token_column, label_column: of column files, counted from 0, from the end if negative.
+        exclude: patterns (`README*`, `old/*`) of files that are left out, by their path inside of the corpus or by the
+            name of the file or of a folder that it lies in.
 
     What becomes a hull or is left out is in the document's `problems`.
     """
@@ -66,8 +68,11 @@ class Reading:
     outside: str = "refuse"
     token_column: int = 0
     label_column: int = -1
+    exclude: Sequence[str] = ()
 
     def __post_init__(self):
+        if isinstance(self.exclude, str):
+            raise InputError(f"found exclude={self.exclude!r}, expected a list of patterns: [{self.exclude!r}].")
         for name, values in (("discontinuous", ("hull", "drop")), ("outside", ("refuse", "drop"))):
             if (value := getattr(self, name)) not in values:
                 raise InputError(f"found {name}={value!r}, expected {values[0]!r} or {values[1]!r}.")

@@ -1,6 +1,7 @@
 """Documents from rows `{"id", "text", "entities": [{"start", "end", "label"}]}`, of JSON Lines and of datasets."""
 
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import NamedTuple
 
 from ..errors import InputError, brief
@@ -25,8 +26,10 @@ def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Docum
             raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
         id = default_id if row.get("id") is None else row["id"]
         text = row.get("text")
+        if type(id) in (int, float) and isfinite(id):  # as pandas exports them
+            id = str(id)
         if not isinstance(id, str):
-            raise InputError(f"{where}: found the id {brief(id)}, expected a string; put it in quotes.")
+            raise InputError(f"{where}: found the id {brief(id)}, expected a string or a number.")
         if not isinstance(text, str):
             raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
         document = DocumentBuilder(id, text, reading)

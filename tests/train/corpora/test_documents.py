@@ -106,7 +106,9 @@ def test_a_score_that_is_no_number_is_refused(score):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": 3, "text": "", "entities": []}, "row 0: found the id 3, expected a string"),
+        ({"id": True, "text": "", "entities": []}, "row 0: found the id True, expected a string or a number"),
+        ({"id": math.nan, "text": "", "entities": []}, "row 0: found the id nan, expected a string or a number"),
+        ({"id": ["a"], "text": "", "entities": []}, r"row 0: found the id \['a'\], expected a string or a number"),
         ({"id": "a", "entities": []}, "row 0: found None as the \"text\" of document 'a'"),
         ({"id": "a", "text": "x"}, 'row 0: found None as the "entities" .*annotated=False'),
         ({"id": "a", "text": "x", "entities": {"start": [0]}}, 'row 0: found .* as the "entities"'),
@@ -118,6 +120,11 @@ def test_a_score_that_is_no_number_is_refused(score):
 def test_a_row_of_another_form_is_refused_with_its_number(row, message):
     with pytest.raises(InputError, match=message):
         list(given_rows([row]))
+
+
+def test_ids_that_are_numbers_are_read_as_they_are_written():
+    rows = [{"id": id, "text": "", "entities": []} for id in (12, 12.5, 3.0, "012")]
+    assert [document.id for document in given_rows(rows)] == ["12", "12.5", "3.0", "012"]
 
 
 def test_an_id_seen_before_is_refused(tmp_path):

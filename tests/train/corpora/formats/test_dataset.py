@@ -106,9 +106,9 @@ def test_a_dataset_on_disk_is_read_whole_or_one_split_of_it(tmp_path):
     assert list(read_corpus(tmp_path / "saved/train")) == NOTES  # the format is guessed
     to_dataset(NOTES).save_to_disk(tmp_path / "one")
     assert list(read_corpus(tmp_path / "one")) == NOTES
-    with pytest.raises(InputError, match="no dataset or split of this name can be loaded"):
+    with pytest.raises(InputError, match="saved/dev: found no split 'dev', expected one of: train, test"):
         list(read_corpus(tmp_path / "saved/dev", "dataset"))
-    with pytest.raises(InputError, match="found neither a folder nor the name of a dataset"):
+    with pytest.raises(InputError, match="/absent/x y: found no such file or folder"):
         list(read_corpus("/absent/x y", "dataset"))
 
 
