@@ -12,6 +12,13 @@ if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help`
 
 
 PIPE_WIDTH = 10_000  # columns: a pipe has no width, so nothing is cut or wrapped there
+EXCLUDE = {  # the option of whatever reads a corpus
+    "action": "append",
+    "default": [],
+    "metavar": "PATTERN",
+    "help": "leave out files that lie in the corpus but are no notes, by the name of a file or folder, or by a path "
+    "(README*, old/*); may be repeated",
+}
 
 
 def console(stderr: bool = False) -> Console:
@@ -22,6 +29,14 @@ def console(stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
+
+
+def printable(text: str) -> str:
+    """The text with what would steer a terminal or break a line as its escape: a label, an id or a path may hold it."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def show_any_text() -> None:

@@ -29,6 +29,17 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         unfinished.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raises InputError for a path at which no file can be written: to be called before the work, not after it."""
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a file; add one, such as {path / 'FILE.json'}.")
+    if not folder.is_dir():
+        raise InputError(f"{path}: found the file {folder}, expected a folder of this name; choose another path.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: nothing may be written into {folder}; choose another path.")
+
+
 def write_json(path: Path, content: dict) -> None:
     """Writes an object as indented JSON."""
     with atomic_file(path) as file:

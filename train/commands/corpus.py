@@ -9,10 +9,10 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ..console import console, help_with_example, show_any_text
+from ..console import EXCLUDE, console, help_with_example, printable, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
-from ..corpora.documents import telling_problems
-from ..corpora.source import SPLITS
+from ..corpora.documents import Problem, telling_problems
+from ..corpora.source import SPLITS, local_path, looks_local
 from ..corpora.tasks import TASKS, Task
 from ..errors import InputError
 
@@ -80,6 +80,7 @@ def _reading_options() -> argparse.ArgumentParser:
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("--format", choices=sorted(FORMATS), help="format of the files (default: guessed from them)")
     reading.add_argument("--task", choices=TASKS, help="one of the ten tasks: which files, and what is expected there")
+    reading.add_argument("--exclude", **EXCLUDE)
     reading.add_argument(
         "--discontinuous",
         choices=("hull", "drop"),
@@ -107,7 +108,7 @@ def _reading_options() -> argparse.ArgumentParser:
 
 
 def _options(args) -> dict:
-    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
+    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column", "exclude")}
     return chosen | {"annotated": not args.unannotated, "outside": args.outside or "refuse"}
 
 
@@ -116,7 +117,7 @@ def _stats(args) -> None:
 
     from ..corpora.statistics import corpus_stats
 
-    tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
+    tokenizer = None if args.tokenizer is None else _tokenizer(args.tokenizer)
     task = TASKS[args.task] if args.task else None
     paths = args.path or ([str(task.home)] if task else [])
     if not paths:
@@ -139,14 +140,21 @@ def _stats(args) -> None:
             problems += part_problems
         _print_stats(args, path, task, columns)
         for problem in problems if args.verbose else ():
-            print(f"{problem.kind}: {problem.detail}", file=sys.stderr if args.json or args.markdown else sys.stdout)
+            print(_describe(problem), file=sys.stderr if args.json or args.markdown else sys.stdout)
+
+
+def _describe(problem: Problem) -> str:
+    return printable(f"{problem.kind}: {problem.detail}")
 
 
 def _tokenizer(name: str):
     from transformers import AutoTokenizer  # not above: without a tokenizer nothing of it is needed
 
+    folder = local_path(name)
+    if looks_local(name) and not folder.exists():
+        raise InputError(f"cannot load the tokenizer {name}: there is no such folder; check the path.")
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(folder if folder.exists() else name)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the tokenizer {name}: {error}") from None
 
@@ -168,12 +176,14 @@ def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -
 def _table(title: str, columns: dict[str, dict], task: Task | None) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=len(columns) > 1 or task is not None)
+    table = Table(title=printable(title), title_justify="left", show_header=len(columns) > 1 or task is not None)
     for name in ("", *columns):
         table.add_column(name, justify="right" if name else "left")
 
     def row(name: str, cells: list) -> None:
-        table.add_row(name, *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells))
+        table.add_row(
+            printable(name), *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells)
+        )
 
     for name in ("documents", "characters", "sentences", "subwords", "entities"):
         if any(name in stats for stats in columns.values()):
@@ -195,6 +205,7 @@ def _markdown_row(name: str, stats: dict) -> str:
     problems = ", ".join(f"{count:,} {kind}" for kind, count in stats["problems"].items()) or "–"
     ceiling = f"{100 * stats['ceiling']:.2f}" if "ceiling" in stats else "–"
     counts = [f"{count:,}" for count in (stats["documents"], stats["sentences"], stats["entities"])]
+    name = printable(name).replace("|", "\\|")
     return f"| {' | '.join([name, *counts, str(len(stats['labels'])), problems, ceiling])} |"
 
 
@@ -213,7 +224,7 @@ def _convert(args) -> None:
         print(f"{args.out}: {count} mention(s) not written exactly: {kind}", file=sys.stderr)
     if args.verbose:
         for problem in [*problems, *lost]:
-            print(f"{problem.kind}: {problem.detail}")
+            print(_describe(problem))
     print(f"{args.out}: {', '.join(f'{count} documents in {name}' for name, count in counts.items())}")
     if args.push:
         _push(args)

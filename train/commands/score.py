@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import console, help_with_example
+from ..console import EXCLUDE, console, help_with_example, printable
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import Document, telling_problems
-from ..writing import atomic_file
+from ..writing import atomic_file, check_writable
 
 
 if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
@@ -25,10 +25,14 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..scoring.scores import score  # not above: `--help` answers at once
 
-    gold = _read(args.gold, args.gold_format)
-    systems = {path: _read(path, args.pred_format) for path in (args.pred, args.against) if path}
+    target = None if args.json in (None, "-") else Path(args.json).expanduser()
+    if target:
+        check_writable(target)
+    gold = _read(args.gold, args.gold_format, args.exclude)
+    paths = [path for path in (args.pred, args.against) if path is not None]
+    systems = {path: _read(path, args.pred_format, args.exclude) for path in paths}
     results = {"pred": score(gold, systems[args.pred])}
-    if args.against:
+    if args.against is not None:
         from ..scoring.significance import compare
 
         results["against"] = score(gold, systems[args.against])
@@ -38,19 +42,19 @@ def main(argv: list[str]) -> None:
     for name in ("pred", "against"):
         if name in results:
             out.print(_table(getattr(args, name), results[name]))
-    if args.against:
+    if "comparison" in results:
         print(_describe(results["comparison"]), file=out.file)
     if args.json == "-":
         print(json.dumps(results))
-    elif args.json:
-        with atomic_file(Path(args.json)) as file:
+    elif target:
+        with atomic_file(target) as file:
             file.write(json.dumps(results, indent=2).encode("ascii") + b"\n")
 
 
-def _read(path: str, format: str | None) -> list[Document]:
+def _read(path: str, format: str | None, exclude: list[str]) -> list[Document]:
     from tqdm import tqdm
 
-    bar = tqdm(read_corpus(path, format), "Reading", unit=" notes", delay=2, leave=False, disable=None)
+    bar = tqdm(read_corpus(path, format, exclude=exclude), "Reading", unit=" notes", delay=2, leave=False, disable=None)
     return list(telling_problems(path, bar))
 
 
@@ -67,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(FORMATS),
         help="format of the predictions, --pred and --against (default: guessed from their files)",
     )
+    parser.add_argument("--exclude", **EXCLUDE)
     parser.add_argument(
         "--json", metavar="FILE", help="write the scores to this file; with -, to standard output, tables to stderr"
     )
@@ -76,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _table(title: str, result: dict) -> Table:
     from rich.table import Table
 
-    table = Table("label", title=title, title_justify="left")
+    table = Table("label", title=printable(title), title_justify="left")
     for column in ("precision %", "recall %", "F1 %", "support"):
         table.add_column(column, justify="right")
     by_support = sorted(result["per_label"].items(), key=lambda item: (-item[1]["support"], item[0]))
@@ -84,7 +89,7 @@ def _table(title: str, result: dict) -> Table:
         if row is result:
             table.add_section()
         percents = (f"{100 * row[name]:.2f}" for name in ("precision", "recall", "f1"))
-        table.add_row(label, *percents, str(row["support"]))
+        table.add_row(printable(label), *percents, str(row["support"]))
     return table
 
 

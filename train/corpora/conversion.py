@@ -17,6 +17,7 @@ from .formats.dataset import FEATURES, to_dataset
 from .formats.jsonl import write_jsonl
 from .registry import read_splits
 from .sentences import cut, sentence_boundaries
+from .source import local_path
 from .synthetic import synthetic_notes
 from .tasks import Task
 
@@ -50,7 +51,7 @@ def convert(
 
     Raises InputError as the readers do, and for a folder that is there already.
     """
-    folder = Path(out).absolute()
+    folder = local_path(out).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
     splits = {

@@ -11,6 +11,7 @@ import pytest
 from clinx.commands.score import main
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
+from clinx.errors import InputError
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare
 from tests.train.scoring.systems import GOLD, document, noisy
@@ -45,6 +46,28 @@ def test_json_on_stdout_is_alone_there(files, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out).keys() == {"pred"}
     assert "micro" in captured.err
+
+
+@pytest.mark.parametrize("target", ["folder", "", "gold.jsonl/scores.json"])
+def test_scores_that_cannot_be_written_are_refused_before_anything_is_read(tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "gold.jsonl").write_text("not read")
+    with pytest.raises(
+        InputError, match=f"^{target or '.'}: found a folder|^{target}: found the file .*gold.jsonl, exp"
+    ):
+        main(["--gold", "gold.jsonl", "--pred", "gold.jsonl", "--json", target])
+
+
+def test_an_empty_path_is_not_taken_for_none(files):
+    with pytest.raises(InputError, match="found an empty path"):
+        main([*files[:2], "--against", ""])
+
+
+def test_files_are_left_out_on_both_sides(files, tmp_path, capsys):
+    (tmp_path / "pred/README.txt").write_text("About these predictions.")
+    main([*files[:2], "--exclude", "README*", "--json", "-"])
+    assert json.loads(capsys.readouterr().out)["pred"] == score(GOLD, noisy(GOLD, 0.9, seed=1))
 
 
 def test_no_label_is_cut_in_a_pipe_or_taken_for_markup(tmp_path):
