@@ -10,6 +10,7 @@ from tqdm import tqdm
 from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 
 from ..errors import InputError
+from ..writing import check_writable
 from .documents import Document, Problem, telling_problems, without_surrogates
 from .formats.brat import write_brat
 from .formats.conll import write_conll
@@ -54,6 +55,7 @@ def convert(
     folder = local_path(out).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
+    check_writable(folder / to)
     splits = {
         name: list(telling_problems(f"{path}, split {name}", tqdm(part, f"Reading {name}", **BAR)))
         for name, part in read_splits(path, format, task, **options).items()

@@ -142,8 +142,8 @@ def test_what_lies_beside_the_new_folder_stays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "empty")
     convert(str(tmp_path / "a.jsonl"), ".", "jsonl")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "empty", "out", "out.partial"]
-    with pytest.raises(InputError, match="cannot be written"):
-        convert(str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl/x"), "jsonl")
+    with pytest.raises(InputError, match="found the file .*a.jsonl, expected a folder of this name"):
+        convert(str(tmp_path / "absent"), str(tmp_path / "a.jsonl/x"), "jsonl")  # before anything is read
 
 
 @pytest.mark.parametrize("ids", [["1", "1"], ["h/1", "h/2"], ["x" * 300], ["x", "x.txt/y"]])
