@@ -159,7 +159,7 @@ def guess_format(path: str | Path, exclude: Sequence[str] = ()) -> str:
 
     Where files of other formats lie beside those, standard error says what is read and what is not.
     """
-    files = corpus_files(path, tuple(FORMAT_OF_SUFFIX), exclude=exclude)
+    files = corpus_files(path, tuple(FORMAT_OF_SUFFIX), exclude=exclude, quiet=True)
     for suffix, format in FORMAT_OF_SUFFIX.items():
         with_suffix = [file for file in files if file.name.lower().endswith(suffix)]
         if with_suffix and (format := format or _guess_xml(with_suffix[0])):

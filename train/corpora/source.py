@@ -147,14 +147,14 @@ def looks_local(path: str) -> bool:
 
 
 def corpus_files(
-    path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = (), exclude: Sequence[str] = ()
+    path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = (), exclude: Sequence[str] = (), quiet=False
 ) -> list[CorpusFile]:
     """The files at `path` with one of these suffixes (and maybe .gz after it), in the order of their paths.
 
     `path` is a folder, an archive, a folder or file inside of an archive (`corpus.zip/train`), or a file, with which
     come those beside it that have its name and one of the suffixes `companions`. Of a folder that holds none but
     archives, these are looked into. Hidden files are passed over, and so is what one of the patterns `exclude` fits:
-    a path inside of the corpus, or the name of a file or folder.
+    a path inside of the corpus, or the name of a file or folder. Unless it is quiet, archives beside files are told.
 
     Raises InputError for a path that is not there, and for an archive that is damaged, leads out of itself, or
     unpacks to more than any text would.
@@ -164,9 +164,9 @@ def corpus_files(
         files = list(_folder(path))
         archives = [file for file in files if is_archive(file.name)]
         files = [file for file in files if file.name.lower().endswith(wanted)]
-        if files and archives:
+        if files and archives and not quiet:
             print(f"note: {archives[0].where} is not looked into, since files lie beside it", file=sys.stderr)
-        elif archives:
+        elif archives and not files:
             inside_archives = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
             files = [file for file in inside_archives if file.name.lower().endswith(wanted)]
     elif path.is_file() and not is_archive(path.name):

@@ -285,4 +285,4 @@ def test_an_archive_beside_notes_is_told(tmp_path, capsys):
     (tmp_path / "test.zip").write_bytes(zipped({"x.txt": "x"}))
     (tmp_path / "a.txt").write_text("a")
     list(read_corpus(tmp_path, annotated=False))
-    assert "test.zip is not looked into, since files lie beside it" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"note: {tmp_path}/test.zip is not looked into, since files lie beside it\n"
