@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clinx.cli import KNOWN
+
 
 PROJECT = Path(__file__).parents[1]
 ROOMS = {"modeling_clinx": "modeling_clinx", "hub_cards": "hub_cards", "train": "clinx"}  # folder: package
@@ -98,16 +100,22 @@ def test_functions_fit_on_a_screen():
     assert not {name: lines for name, where, lines in functions() if lines > limits.get(where, 60)}
 
 
+HEAVY = {"torch", "transformers", "datasets", "evaluate", "scipy", "matplotlib"}
+HELP = "from contextlib import suppress; from clinx.cli import main\nwith suppress(SystemExit): "
+
+
 @pytest.mark.parametrize(
     "code, absent",
     [
+        *((f"{HELP}main(['{verb}', '--help'])", {*HEAVY, "numpy", "rich"}) for verb in KNOWN),
         ("import modeling_clinx.windows_clinx", {"torch", "transformers"}),
-        ("import clinx.commands.corpus", {"torch", "transformers", "datasets"}),
-        ("import clinx.commands.score", {"torch", "transformers", "datasets"}),
-        ("import clinx.recipe", {"torch", "transformers", "datasets"}),
+        ("import clinx.scoring.scores", {*HEAVY, "numpy"}),
+        ("import clinx.scoring.significance", HEAVY),
+        ("import clinx.corpora.statistics", HEAVY),
+        ("import clinx.recipe", HEAVY),
     ],
 )
 def test_what_answers_at_once_imports_nothing_heavy(code, absent):
-    code = f"{code}; import sys; print(*sys.modules)"
+    code = f"{code}\nimport sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert not absent & set(modules.stdout.split())

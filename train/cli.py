@@ -79,7 +79,7 @@ def _run(verb: str, rest: list[str]) -> int:
         print(f"clinx {verb}: error: {f'{where}: ' if where else ''}{fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"clinx {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print(f"clinx {verb}: interrupted; the same command goes on with what is missing", file=sys.stderr)
         return 130
     return 0
 

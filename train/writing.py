@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from .errors import InputError
 
 
@@ -31,6 +29,17 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         unfinished.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raises InputError for a path at which no file can be written: to be called before the work, not after it."""
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a file; add one, such as {path / 'FILE.json'}.")
+    if not folder.is_dir():
+        raise InputError(f"{path}: found the file {folder}, expected a folder of this name; choose another path.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: nothing may be written into {folder}; choose another path.")
+
+
 def write_json(path: Path, content: dict) -> None:
     """Writes an object as indented JSON."""
     with atomic_file(path) as file:
@@ -43,6 +52,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     Raises InputError, with who holds the folder since when, and OSError where it cannot be made or written.
     """
+    from filelock import FileLock, Timeout  # not above: what only reads needs none
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     lock = FileLock(path)

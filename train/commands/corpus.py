@@ -1,21 +1,24 @@
 """Annotated corpora: what is there, in another form, from their public homes."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 from collections import Counter
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-from tqdm import tqdm
-
-from ..console import console, help_with_example, show_any_text
+from ..console import EXCLUDE, console, help_with_example, printable, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
-from ..corpora.source import SPLITS
-from ..corpora.statistics import corpus_stats, differences_from_task
+from ..corpora.documents import Problem, telling_problems
+from ..corpora.source import SPLITS, local_path, looks_local
 from ..corpora.tasks import TASKS, Task
 from ..errors import InputError
+
+
+if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
+    from rich.table import Table
 
 
 EXAMPLES = {
@@ -77,6 +80,7 @@ def _reading_options() -> argparse.ArgumentParser:
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("--format", choices=sorted(FORMATS), help="format of the files (default: guessed from them)")
     reading.add_argument("--task", choices=TASKS, help="one of the ten tasks: which files, and what is expected there")
+    reading.add_argument("--exclude", **EXCLUDE)
     reading.add_argument(
         "--discontinuous",
         choices=("hull", "drop"),
@@ -104,12 +108,16 @@ def _reading_options() -> argparse.ArgumentParser:
 
 
 def _options(args) -> dict:
-    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column")}
+    chosen = {name: getattr(args, name) for name in ("discontinuous", "token_column", "label_column", "exclude")}
     return chosen | {"annotated": not args.unannotated, "outside": args.outside or "refuse"}
 
 
 def _stats(args) -> None:
-    tokenizer = _tokenizer(args.tokenizer) if args.tokenizer else None
+    from tqdm import tqdm  # not above: `--help` answers at once
+
+    from ..corpora.statistics import corpus_stats
+
+    tokenizer = None if args.tokenizer is None else _tokenizer(args.tokenizer)
     task = TASKS[args.task] if args.task else None
     paths = args.path or ([str(task.home)] if task else [])
     if not paths:
@@ -126,24 +134,34 @@ def _stats(args) -> None:
             splits = {"all": read_corpus(path, args.format, **options)}
         columns, problems = {}, []
         for name, part in splits.items():
-            documents = list(tqdm(part, "Reading", unit=" notes", leave=False, disable=None))
-            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
+            bar = tqdm(part, "Reading", unit=" notes", leave=False, disable=None)
+            where = f"{path}, split {name}" if task else path
+            columns[name], part_problems = corpus_stats(telling_problems(where, bar), tokenizer, args.unit)
             problems += part_problems
         _print_stats(args, path, task, columns)
         for problem in problems if args.verbose else ():
-            print(f"{problem.kind}: {problem.detail}", file=sys.stderr if args.json or args.markdown else sys.stdout)
+            print(_describe(problem), file=sys.stderr if args.json or args.markdown else sys.stdout)
+
+
+def _describe(problem: Problem) -> str:
+    return printable(f"{problem.kind}: {problem.detail}")
 
 
 def _tokenizer(name: str):
     from transformers import AutoTokenizer  # not above: without a tokenizer nothing of it is needed
 
+    folder = local_path(name)
+    if looks_local(name) and not folder.exists():
+        raise InputError(f"cannot load the tokenizer {name}: there is no such folder; check the path.")
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(folder if folder.exists() else name)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load the tokenizer {name}: {error}") from None
 
 
 def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -> None:
+    from ..corpora.statistics import differences_from_task
+
     differences = differences_from_task(task, columns) if task else []
     if args.json:
         print(json.dumps({**columns, "findings": differences} if task else columns["all"]))
@@ -152,18 +170,19 @@ def _print_stats(args, path: str, task: Task | None, columns: dict[str, dict]) -
             print(_markdown_row(f"{path} ({name})" if task else path, stats))
     else:
         console().print(_table(f"{path}: {task.title}" if task else path, columns, task))
-        for difference in differences:
-            console().print(Text(difference))
+        print(*(f"{difference}\n" for difference in differences), sep="", end="")
 
 
 def _table(title: str, columns: dict[str, dict], task: Task | None) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=len(columns) > 1 or task is not None)
+    from rich.table import Table
+
+    table = Table(title=printable(title), title_justify="left", show_header=len(columns) > 1 or task is not None)
     for name in ("", *columns):
         table.add_column(name, justify="right" if name else "left")
 
     def row(name: str, cells: list) -> None:
         table.add_row(
-            Text(name), *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells)
+            printable(name), *("" if cell is None else cell if type(cell) is str else f"{cell:,}" for cell in cells)
         )
 
     for name in ("documents", "characters", "sentences", "subwords", "entities"):
@@ -186,6 +205,7 @@ def _markdown_row(name: str, stats: dict) -> str:
     problems = ", ".join(f"{count:,} {kind}" for kind, count in stats["problems"].items()) or "–"
     ceiling = f"{100 * stats['ceiling']:.2f}" if "ceiling" in stats else "–"
     counts = [f"{count:,}" for count in (stats["documents"], stats["sentences"], stats["entities"])]
+    name = printable(name).replace("|", "\\|")
     return f"| {' | '.join([name, *counts, str(len(stats['labels'])), problems, ceiling])} |"
 
 
@@ -199,12 +219,12 @@ def _convert(args) -> None:
     if args.push and args.to != "dataset":
         raise InputError(f"found --push with --to {args.to}, expected --to dataset, the form that the Hub reads.")
     task = TASKS[args.task] if args.task else None
-    counts, problems = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
-    for kind, count in Counter(problem.kind for problem in problems).items():
-        print(f"{count} not exact: {kind}")
+    counts, problems, lost = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
+    for kind, count in Counter(problem.kind for problem in lost).items():
+        print(f"{args.out}: {count} mention(s) not written exactly: {kind}", file=sys.stderr)
     if args.verbose:
-        for problem in problems:
-            print(f"{problem.kind}: {problem.detail}")
+        for problem in [*problems, *lost]:
+            print(_describe(problem))
     print(f"{args.out}: {', '.join(f'{count} documents in {name}' for name, count in counts.items())}")
     if args.push:
         _push(args)
@@ -228,6 +248,8 @@ def _fetch(args) -> None:
 
 
 def _tasks(args) -> None:
+    from rich.table import Table
+
     table = Table("task", "language", "format", "labels", "train / validation / test sentences", "license")
     for task in TASKS.values():
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)

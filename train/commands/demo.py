@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..console import help_with_example
-from ..corpora.formats.brat import write_brat
-from ..corpora.synthetic import ENTITY_TYPES, synthetic_notes
 from ..recipe import BUILT_IN
 
 
@@ -27,6 +25,7 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
     """Runs the demo in the folder `out`, prints what it does, and returns the ensemble's scores."""
     from transformers.utils import logging  # not above: `--help` answers at once
 
+    from ..corpora.synthetic import synthetic_notes
     from ..pretraining.tiny import pretrain_tiny
 
     logging.set_verbosity_error()
@@ -51,6 +50,9 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
 
 def write_notes(folder: Path, say: Callable[[str], None]) -> dict:
     """Writes synthetic notes as BRAT, in a folder for each split, and returns them."""
+    from ..corpora.formats.brat import write_brat
+    from ..corpora.synthetic import ENTITY_TYPES, synthetic_notes
+
     notes = {"train": synthetic_notes(300, split="train"), "test": synthetic_notes(60, split="validation")}
     say(f"Synthetic Spanish and English notes with {len(ENTITY_TYPES)} entity types → {folder} (BRAT)")
     for split, documents in notes.items():

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..console import help_with_example
+from ..console import EXCLUDE, help_with_example
 from ..corpora import FORMATS
 
 
@@ -21,6 +21,7 @@ def main(argv: list[str]) -> None:
         args.output,
         args.format,
         source_format=args.input_format,
+        exclude=args.exclude,
         batch_size=args.batch_size,
         device=args.device,
         disagreement=args.disagreement,
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--input-format", choices=sorted(FORMATS), help="format of the notes (default: guessed from the files)"
     )
+    parser.add_argument("--exclude", **EXCLUDE)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument(
         "--format", choices=("brat", "jsonl"), default="brat", help="format of the predictions (default: brat)"

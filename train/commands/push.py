@@ -3,8 +3,6 @@
 import argparse
 
 from ..console import help_with_example
-from ..corpora.sentences import cut, sentence_boundaries
-from ..corpora.synthetic import synthetic_notes
 from ..errors import InputError
 from ..settings import PUBLISHED
 
@@ -59,6 +57,9 @@ def push(folder, target, options=None, **card_fields) -> str:
 
 def _example_note(language: str | None) -> str:
     """The first sentences of a synthetic note, Spanish unless `language` is en."""
+    from ..corpora.sentences import cut, sentence_boundaries
+    from ..corpora.synthetic import synthetic_notes
+
     note = synthetic_notes(1, split="validation", language=language if language in ("es", "en") else "es")[0]
     boundaries = [*sentence_boundaries(note), len(note.text)]
     return cut(note, 0, boundaries[: N_SENTENCES + 1][-1]).text.strip()

@@ -2,8 +2,6 @@
 
 import argparse
 
-from rich.table import Table
-
 from ..console import console, help_with_example
 from ..recipe import BUILT_IN
 
@@ -15,6 +13,8 @@ def main(argv: list[str]) -> None:
     """Runs `clinx recipes`."""
     parser = argparse.ArgumentParser(prog="clinx recipes", **help_with_example(__doc__, EXAMPLE))
     parser.parse_args(argv)
+    from rich.table import Table  # not above: `--help` answers at once
+
     table = Table("name", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):
         first_line = path.read_text(encoding="utf-8").partition("\n")[0]

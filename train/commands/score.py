@@ -1,16 +1,20 @@
 """Strict micro precision, recall and F1 of predictions, and whether two systems differ."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
-from ..console import console, help_with_example
+from ..console import EXCLUDE, console, help_with_example, printable
 from ..corpora import FORMATS, read_corpus
-from ..corpora.documents import problem_counts
-from ..writing import atomic_file
+from ..corpora.documents import Document, telling_problems
+from ..writing import atomic_file, check_writable
+
+
+if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
+    from rich.table import Table
 
 
 EXAMPLE = "clinx score --gold notes/test --pred predictions --against other-predictions"
@@ -21,29 +25,37 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..scoring.scores import score  # not above: `--help` answers at once
 
-    gold = list(read_corpus(args.gold, args.gold_format))
-    systems = {path: list(read_corpus(path, args.pred_format)) for path in (args.pred, args.against) if path}
+    target = None if args.json in (None, "-") else Path(args.json).expanduser()
+    if target:
+        check_writable(target)
+    gold = _read(args.gold, args.gold_format, args.exclude)
+    paths = [path for path in (args.pred, args.against) if path is not None]
+    systems = {path: _read(path, args.pred_format, args.exclude) for path in paths}
     results = {"pred": score(gold, systems[args.pred])}
-    if args.against:
+    if args.against is not None:
         from ..scoring.significance import compare
 
         results["against"] = score(gold, systems[args.against])
         results["comparison"] = compare(gold, systems[args.pred], systems[args.against])
 
     out = console(stderr=args.json == "-")
-    for path, documents in ((args.gold, gold), *systems.items()):
-        for problem, times in problem_counts(documents).items():
-            out.print(Text(f"{path}: {times} mention(s) not read exactly: {problem}"))
     for name in ("pred", "against"):
         if name in results:
             out.print(_table(getattr(args, name), results[name]))
-    if args.against:
-        out.print(Text(_describe(results["comparison"])))
+    if "comparison" in results:
+        print(_describe(results["comparison"]), file=out.file)
     if args.json == "-":
         print(json.dumps(results))
-    elif args.json:
-        with atomic_file(Path(args.json)) as file:
+    elif target:
+        with atomic_file(target) as file:
             file.write(json.dumps(results, indent=2).encode("ascii") + b"\n")
+
+
+def _read(path: str, format: str | None, exclude: list[str]) -> list[Document]:
+    from tqdm import tqdm
+
+    bar = tqdm(read_corpus(path, format, exclude=exclude), "Reading", unit=" notes", delay=2, leave=False, disable=None)
+    return list(telling_problems(path, bar))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(FORMATS),
         help="format of the predictions, --pred and --against (default: guessed from their files)",
     )
+    parser.add_argument("--exclude", **EXCLUDE)
     parser.add_argument(
         "--json", metavar="FILE", help="write the scores to this file; with -, to standard output, tables to stderr"
     )
@@ -66,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(title: str, result: dict) -> Table:
-    table = Table("label", title=Text(title), title_justify="left")
+    from rich.table import Table
+
+    table = Table("label", title=printable(title), title_justify="left")
     for column in ("precision %", "recall %", "F1 %", "support"):
         table.add_column(column, justify="right")
     by_support = sorted(result["per_label"].items(), key=lambda item: (-item[1]["support"], item[0]))
@@ -74,7 +89,7 @@ def _table(title: str, result: dict) -> Table:
         if row is result:
             table.add_section()
         percents = (f"{100 * row[name]:.2f}" for name in ("precision", "recall", "f1"))
-        table.add_row(Text(label), *percents, str(row["support"]))  # Text: a label may look like rich's markup
+        table.add_row(printable(label), *percents, str(row["support"]))
     return table
 
 

@@ -10,17 +10,20 @@ from tqdm import tqdm
 from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 
 from ..errors import InputError
-from .documents import Document, Problem, without_surrogates
+from ..writing import check_writable
+from .documents import Document, Problem, telling_problems, without_surrogates
 from .formats.brat import write_brat
 from .formats.conll import write_conll
 from .formats.dataset import FEATURES, to_dataset
 from .formats.jsonl import write_jsonl
 from .registry import read_splits
 from .sentences import cut, sentence_boundaries
+from .source import local_path
 from .synthetic import synthetic_notes
 from .tasks import Task
 
 
+BAR = {"unit": " notes", "leave": False, "disable": None}
 TARGETS = ("dataset", "jsonl", "brat", "conll")
 
 
@@ -32,7 +35,7 @@ def convert(
     task: Task | None = None,
     repo_id: str | None = None,
     **options,
-) -> tuple[dict[str, int], list[Problem]]:
+) -> tuple[dict[str, int], list[Problem], list[Problem]]:
     """Writes the corpus to the new folder `out`, whole or not at all.
 
     `dataset`: Parquet files and a card, which `load_dataset(out)` loads as a `DatasetDict` of `id`, `text` and
@@ -44,17 +47,20 @@ def convert(
         options: how it is read, see `Reading`.
 
     Returns:
-        Documents by split, and what could not be read exactly or cannot be held in that form.
+        Documents by split, what could not be read exactly, and what cannot be held in that form. The first is told on
+        standard error too.
 
     Raises InputError as the readers do, and for a folder that is there already.
     """
-    folder = Path(out).absolute()
+    folder = local_path(out).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
+    check_writable(folder / to)
     splits = {
-        name: list(tqdm(part, f"Reading {name}", unit=" notes", leave=False, disable=None))
+        name: list(telling_problems(f"{path}, split {name}", tqdm(part, f"Reading {name}", **BAR)))
         for name, part in read_splits(path, format, task, **options).items()
     }
+    lost: list[Problem] = []
     problems = [problem for documents in splits.values() for document in documents for problem in document.problems]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +73,7 @@ def convert(
                 if to == "jsonl":
                     write_jsonl(documents, new / f"{name}.jsonl")
                 elif to == "conll":
-                    problems += write_conll(documents, new / f"{name}.conll")
+                    lost += write_conll(documents, new / f"{name}.conll")
                 elif to == "brat":
                     for document in documents:
                         write_brat(document, new / name)
@@ -76,7 +82,7 @@ def convert(
             new.rename(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error}).") from None
-    return {name: len(documents) for name, documents in splits.items()}, problems
+    return {name: len(documents) for name, documents in splits.items()}, problems, lost
 
 
 def _write_dataset(

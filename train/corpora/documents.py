@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
@@ -59,6 +59,8 @@ class Reading:
         discontinuous: a mention in several parts becomes its `hull`, or is left out: `drop`.
         outside: a mention that lies outside of its text is a fault: `refuse`, or is left out: `drop`.
         token_column, label_column: of column files, counted from 0, from the end if negative.
+        exclude: patterns (`README*`, `old/*`) of files that are left out, by their path inside of the corpus or by the
+            name of the file or of a folder that it lies in.
 
     What becomes a hull or is left out is in the document's `problems`.
     """
@@ -68,8 +70,11 @@ class Reading:
     outside: str = "refuse"
     token_column: int = 0
     label_column: int = -1
+    exclude: Sequence[str] = ()
 
     def __post_init__(self):
+        if isinstance(self.exclude, str):
+            raise InputError(f"found exclude={self.exclude!r}, expected a list of patterns: [{self.exclude!r}].")
         for name, values in (("discontinuous", ("hull", "drop")), ("outside", ("refuse", "drop"))):
             if (value := getattr(self, name)) not in values:
                 raise InputError(f"found {name}={value!r}, expected {values[0]!r} or {values[1]!r}.")
@@ -121,8 +126,10 @@ class DocumentBuilder:
                 if self.reading.discontinuous == "drop":
                     return
         self._document.entities.append(entity)
+        if quoted is None:
+            return
         mention = self.text[entity.start : entity.end]
-        if quoted not in (None, mention) and not reads(self.text, [(part.start, part.end) for part in parts], quoted):
+        if mention != quoted and not reads(self.text, [(part.start, part.end) for part in parts], quoted):
             self.report("text differs", f"{where}: {brief(quoted)}, in the text {brief(mention)}")
 
     def report(self, kind: str, detail: str) -> None:
@@ -187,10 +194,20 @@ def problem_counts(documents: Iterable[Document]) -> Counter:
     return Counter(problem.kind for document in documents for problem in document.problems)
 
 
+def telling_problems(where: str | Path, documents: Iterable[Document]) -> Iterator[Document]:
+    """Yields the documents, and after the last says on standard error how often each kind of problem occurred."""
+    counts: Counter[str] = Counter()
+    for document in documents:
+        counts.update(problem.kind for problem in document.problems)
+        yield document
+    for kind, times in counts.most_common():
+        print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
+
+
 def print_problems(where: str | Path, documents: Iterable[Document]) -> None:
     """Says on standard error how often each kind of problem occurred where these documents were read."""
-    for kind, times in problem_counts(documents).items():
-        print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
+    for _ in telling_problems(where, documents):
+        pass
 
 
 def same_note(text: str) -> str:

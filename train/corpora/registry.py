@@ -3,21 +3,16 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
 from .documents import Document, Reading
-from .formats.brat import read_brat
-from .formats.concepts import read_concepts
-from .formats.conll import read_conll
-from .formats.inline_xml import read_inline_xml
-from .formats.jsonl import read_jsonl
-from .formats.standoff_xml import read_standoff_xml
 from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
 from .tasks import Task
 
@@ -25,30 +20,30 @@ from .tasks import Task
 class Format(NamedTuple):
     """How a corpus of one format is read."""
 
-    read: Callable[..., Iterator[Document]]
+    reader: str  # module of `formats/` and function in it, which is imported when it is needed
     suffixes: tuple[str, ...] = ()  # of the files that it reads
     companions: tuple[str, ...] = ()  # suffixes of what lies beside such a file
     is_collection: bool = False  # whether a file holds many documents
+    options: Mapping[str, str] = {}  # of the reader
+
+    def read(self, source: Sequence[CorpusFile] | str, reading: Reading) -> Iterator[Document]:
+        module, function = self.reader.split(".")
+        return getattr(import_module(f".formats.{module}", __package__), function)(source, reading, **self.options)
 
 
-def _read_dataset(path: str, reading: Reading) -> Iterator[Document]:
-    from .formats.dataset import read_dataset  # not above: `datasets` takes a second to import
-
-    return read_dataset(path, reading)
-
-
+_EXTENT = ("concepts.read_concepts", (".txt", ".xml"), (".xml.extent", ".extent"), False)
 FORMATS = {
-    "brat": Format(read_brat, (".txt",), (".ann",)),
-    "conll": Format(read_conll, (".conll", ".tsv", ".bio", ".iob", ".iob2"), (), True),
-    "dataset": Format(_read_dataset),
-    "i2b2-2006": Format(read_inline_xml, (".xml",), (), True),
-    "i2b2-2010": Format(partial(read_concepts, key="c"), (".txt",), (".con",)),
-    "i2b2-2012-c": Format(partial(read_standoff_xml, tag="EVENT"), (".xml",)),
-    "i2b2-2012-c-extent": Format(partial(read_concepts, key="EVENT"), (".txt", ".xml"), (".xml.extent", ".extent")),
-    "i2b2-2012-t": Format(partial(read_standoff_xml, tag="TIMEX3"), (".xml",)),
-    "i2b2-2012-t-extent": Format(partial(read_concepts, key="TIMEX3"), (".txt", ".xml"), (".xml.extent", ".extent")),
-    "i2b2-2014": Format(read_standoff_xml, (".xml",)),
-    "jsonl": Format(read_jsonl, (".jsonl",), (), True),
+    "brat": Format("brat.read_brat", (".txt",), (".ann",)),
+    "conll": Format("conll.read_conll", (".conll", ".tsv", ".bio", ".iob", ".iob2"), is_collection=True),
+    "dataset": Format("dataset.read_dataset", (".parquet", ".arrow")),
+    "i2b2-2006": Format("inline_xml.read_inline_xml", (".xml",), is_collection=True),
+    "i2b2-2010": Format("concepts.read_concepts", (".txt",), (".con",), options={"key": "c"}),
+    "i2b2-2012-c": Format("standoff_xml.read_standoff_xml", (".xml",), options={"tag": "EVENT"}),
+    "i2b2-2012-c-extent": Format(*_EXTENT, {"key": "EVENT"}),
+    "i2b2-2012-t": Format("standoff_xml.read_standoff_xml", (".xml",), options={"tag": "TIMEX3"}),
+    "i2b2-2012-t-extent": Format(*_EXTENT, {"key": "TIMEX3"}),
+    "i2b2-2014": Format("standoff_xml.read_standoff_xml", (".xml",)),
+    "jsonl": Format("jsonl.read_jsonl", (".jsonl",), is_collection=True),
 }
 FORMAT_OF_SUFFIX = {  # the first that occurs among the files decides
     ".ann": "brat",
@@ -76,10 +71,11 @@ def read_corpus(path: str | Path, format: str | None = None, **options) -> Itera
 
     Raises InputError for an unknown format, and, once reading begins, for an empty corpus and whatever cannot be read.
     """
-    format, reading = known_format(path, format), Reading(**options)
+    reading = Reading(**options)
+    format = known_format(path, format, reading)
     if format == "dataset":
-        return _checked(_read_dataset(str(path), reading), path)
-    return _checked(FORMATS[format].read(_files(path, format), reading), path)
+        return _checked(FORMATS[format].read(str(path), reading), path)
+    return _checked(FORMATS[format].read(_files(path, format, reading), reading), path)
 
 
 def read_splits(
@@ -92,12 +88,13 @@ def read_splits(
 
     Raises InputError as `read_corpus` does, and for a path without files.
     """
-    format, reading = known_format(path, format or (task and task.format)), Reading(**options)
+    reading = Reading(**options)
+    format = known_format(path, format or (task and task.format), reading)
     if format == "dataset":
         return _dataset_splits(str(path), reading)
     named, splits, others = SPLITS | (task.splits if task else {}), {}, []
     is_collection = FORMATS[format].is_collection
-    for file in _files(path, format):
+    for file in _files(path, format, reading):
         place = file.stem if is_collection else file.name.rpartition("/")[0]
         if not task or not re.search(task.exclude, place, re.IGNORECASE):
             split, part = split_of(place, named)
@@ -129,8 +126,8 @@ def _dataset_splits(path: str, reading: Reading) -> dict[str, Iterator[Document]
     return {names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()}
 
 
-def _files(path: str | Path, format: str) -> list[CorpusFile]:
-    return corpus_files(path, FORMATS[format].suffixes, FORMATS[format].companions)
+def _files(path: str | Path, format: str, reading: Reading) -> list[CorpusFile]:
+    return corpus_files(path, FORMATS[format].suffixes, FORMATS[format].companions, reading.exclude)
 
 
 def _inside(files: list[tuple[CorpusFile, int]], format: str) -> list[CorpusFile]:
@@ -144,22 +141,42 @@ def _inside(files: list[tuple[CorpusFile, int]], format: str) -> list[CorpusFile
     return [replace(file, name=file.name.removeprefix(folder)) for file, _ in files]
 
 
-def known_format(path: str | Path, format: str | None) -> str:
-    """The format, guessed when None; InputError where there is none such."""
-    format = format or guess_format(path)
+def known_format(path: str | Path, format: str | None, reading: Reading) -> str:
+    """The format, guessed when None; InputError where there is none such, and for files to be left out of a dataset."""
+    format = format or guess_format(path, reading.exclude)
     if format not in FORMATS:
         raise InputError(f"{path}: found the format {format!r}, expected one of: {', '.join(FORMATS)}.")
+    if format == "dataset" and reading.exclude:
+        raise InputError(
+            f"{path}: found exclude={[*reading.exclude]}, which leaves out files, and a dataset has rows; name one of "
+            "its splits (PATH/train), or leave exclude out."
+        )
     return format
 
 
-def guess_format(path: str | Path) -> str:
-    """The format that the names of the files, or the root of an XML file, speak for; InputError when none does."""
-    files = corpus_files(path, tuple(FORMAT_OF_SUFFIX))
+def guess_format(path: str | Path, exclude: Sequence[str] = ()) -> str:
+    """The format that the names of the files, or the root of an XML file, speak for; InputError when none does.
+
+    Where files of other formats lie beside those, standard error says what is read and what is not.
+    """
+    files = corpus_files(path, tuple(FORMAT_OF_SUFFIX), exclude=exclude, quiet=True)
     for suffix, format in FORMAT_OF_SUFFIX.items():
         with_suffix = [file for file in files if file.name.lower().endswith(suffix)]
         if with_suffix and (format := format or _guess_xml(with_suffix[0])):
+            _tell_other_formats(path, files, format)
             return format
     raise InputError(f"{path}: no file here tells its format by its name; name it, one of: {', '.join(FORMATS)}.")
+
+
+def _tell_other_formats(path: str | Path, files: Iterable[CorpusFile], format: str) -> None:
+    own = (*FORMATS[format].suffixes, *FORMATS[format].companions)
+    counts = Counter(os.path.splitext(file.name)[1].lower() for file in files)
+    read, others = (
+        ", ".join(f"{counts[suffix]} {suffix}" for suffix in sorted(counts) if suffix.endswith(own) == is_own)
+        for is_own in (True, False)
+    )
+    if others:
+        print(f"note: {path} is read as {format} ({read}); of other formats, and not read: {others}", file=sys.stderr)
 
 
 def _guess_xml(file: CorpusFile) -> str | None:

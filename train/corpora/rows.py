@@ -1,6 +1,7 @@
 """Documents from rows `{"id", "text", "entities": [{"start", "end", "label"}]}`, of JSON Lines and of datasets."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import NamedTuple
 
 from ..errors import InputError, brief
@@ -12,31 +13,34 @@ class Row(NamedTuple):
 
     where: str  # file and line, or dataset and number, for messages
     default_id: str  # the document's id where the row has none
-    content: Mapping
+    content: dict
 
 
 def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Document]:
-    """Checked documents, one a row.
+    """Checked documents, one a row. Where an entity also has the "text" that it covers, that is compared.
 
     Raises InputError, naming the place, for a row of another form, and for a mention outside of its text.
     """
     for where, default_id, row in rows:
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
         id = default_id if row.get("id") is None else row["id"]
         text = row.get("text")
+        if type(id) in (int, float) and isfinite(id):  # as pandas exports them
+            id = str(id)
         if not isinstance(id, str):
-            raise InputError(f"{where}: found the id {brief(id)}, expected a string; put it in quotes.")
+            raise InputError(f"{where}: found the id {brief(id)}, expected a string or a number.")
         if not isinstance(text, str):
             raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
         document = DocumentBuilder(id, text, reading)
         for entity in _entities(row, id, where) if reading.annotated else ():
-            span, label = (entity.get("start"), entity.get("end")), entity.get("label")
-            document.add([span], label, where, score=entity.get("score"), agreement=entity.get("agreement"))
+            span, label, quoted = (entity.get("start"), entity.get("end")), entity.get("label"), entity.get("text")
+            figures = {"score": entity.get("score"), "agreement": entity.get("agreement")}
+            document.add([span], label, where, quoted=quoted if isinstance(quoted, str) else None, **figures)
         yield document.build()
 
 
-def _entities(row: Mapping, id: str, where: str) -> Iterator[Mapping]:
+def _entities(row: dict, id: str, where: str) -> Iterator[dict]:
     entities = row.get("entities")
     if not isinstance(entities, list):
         raise InputError(
@@ -45,6 +49,6 @@ def _entities(row: Mapping, id: str, where: str) -> Iterator[Mapping]:
             "(annotated=False, --unannotated)."
         )
     for entity in entities:
-        if not isinstance(entity, Mapping):
+        if not isinstance(entity, dict):
             raise InputError(f'{where}: found {brief(entity)} in "entities", expected {{"start", "end", "label"}}.')
         yield entity

@@ -1,5 +1,6 @@
 """Where a corpus lies: the files of a folder or of an archive (.zip, .tar.gz), read without unpacking to disk."""
 
+import codecs
 import gzip
 import io
 import lzma
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
@@ -99,12 +101,24 @@ def split_of(path: str, named: Mapping[str, str] = SPLITS) -> tuple[str | None, 
 def decode_utf8(data: bytes, where: str) -> str:
     """The text exactly as it was written: line ends and byte-order mark stay. InputError if it is not UTF-8."""
     try:
-        return data.decode("utf-8")
+        if not _is_utf16(data):
+            return data.decode("utf-8")
+        found, encoding = "UTF-16", "UTF-16"
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: found the byte 0x{data[error.start]:02x} at byte offset {error.start}, expected UTF-8; convert "
-            "the file, for example with `iconv -f latin1 -t utf-8`."
-        ) from None
+        found, encoding = f"the byte 0x{data[error.start]:02x} at byte offset {error.start}", "latin1"
+    raise InputError(
+        f"{where}: found {found}, expected UTF-8; convert the file, for example with `iconv -f {encoding} -t utf-8`."
+    )
+
+
+def _is_utf16(data: bytes) -> bool:
+    """Whether a byte-order mark says so, or every other byte is 0, as in UTF-16 of Western text."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    if b"\0" not in data or len(data) < 8:
+        return False
+    zeros = sorted((data[::2].count(0), data[1::2].count(0)))
+    return zeros[0] == 0 and zeros[1] > 0.3 * len(data)
 
 
 @contextmanager
@@ -120,24 +134,39 @@ def readable(where: str) -> Iterator[None]:
         ) from None
 
 
-def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = ()) -> list[CorpusFile]:
+def local_path(path: str | Path) -> Path:
+    """The path, where `~` is the home folder; InputError for an empty one, as an unset variable of a shell gives it."""
+    if not str(path).strip():
+        raise InputError("found an empty path, expected a folder, file or archive; check the variable that holds it.")
+    return Path(os.path.expanduser(path))
+
+
+def looks_local(path: str) -> bool:
+    """Whether it can only be a path on this machine, not the name of something on the Hub."""
+    return path.startswith((".", "/", "~")) or "\\" in path or any(map(is_archive, path.split("/")))
+
+
+def corpus_files(
+    path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = (), exclude: Sequence[str] = (), quiet=False
+) -> list[CorpusFile]:
     """The files at `path` with one of these suffixes (and maybe .gz after it), in the order of their paths.
 
     `path` is a folder, an archive, a folder or file inside of an archive (`corpus.zip/train`), or a file, with which
     come those beside it that have its name and one of the suffixes `companions`. Of a folder that holds none but
-    archives, these are looked into. Hidden files are passed over.
+    archives, these are looked into. Hidden files are passed over, and so is what one of the patterns `exclude` fits:
+    a path inside of the corpus, or the name of a file or folder. Unless it is quiet, archives beside files are told.
 
     Raises InputError for a path that is not there, and for an archive that is damaged, leads out of itself, or
     unpacks to more than any text would.
     """
-    path, wanted = Path(path), (*suffixes, *companions)
+    given, path, wanted = path, local_path(path), (*suffixes, *companions)
     if path.is_dir():
         files = list(_folder(path))
         archives = [file for file in files if is_archive(file.name)]
         files = [file for file in files if file.name.lower().endswith(wanted)]
-        if files and archives:
+        if files and archives and not quiet:
             print(f"note: {archives[0].where} is not looked into, since files lie beside it", file=sys.stderr)
-        elif archives:
+        elif archives and not files:
             inside_archives = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
             files = [file for file in inside_archives if file.name.lower().endswith(wanted)]
     elif path.is_file() and not is_archive(path.name):
@@ -145,7 +174,8 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
     else:
         archive = next((part for part in (path, *path.parents) if part.is_file() and is_archive(part.name)), None)
         if archive is None:
-            raise InputError(f"{path}: found no such file or folder; check the path.")
+            hint = "" if looks_local(str(given)) else ", or add --format dataset if it is a dataset on the Hub"
+            raise InputError(f"{given}: found no such file or folder; check the path{hint}.")
         files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
         wholes = [file for file in files if file.name == inside.removesuffix(".gz") and file.where.endswith(path.name)]
         if wholes:
@@ -156,7 +186,12 @@ def corpus_files(path: str | Path, suffixes: Sequence[str], companions: Sequence
             if not files:
                 raise InputError(f"{archive}: found nothing called {inside!r} in it; check the path.")
             files = [file for file in files if file.name.lower().endswith(wanted)]
+    files = [file for file in files if not _fits(file.name, exclude)]
     return sorted(files, key=lambda file: file.name.split("/"))
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(part, pattern) for pattern in patterns for part in (name, *name.split("/")))
 
 
 def is_archive(name: str) -> bool:

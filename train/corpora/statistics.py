@@ -1,7 +1,7 @@
 """What a corpus holds: counts, what labels cannot represent, and what does not fit its task."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from modeling_clinx.windows_clinx import sentence_starts
 
@@ -11,46 +11,44 @@ from .formats.conll import pieces_and_tags
 from .tasks import Task
 
 
-def corpus_stats(documents: Sequence[Document], tokenizer=None, unit: str = "subword") -> tuple[dict, list[Problem]]:
+def corpus_stats(documents: Iterable[Document], tokenizer=None, unit: str = "subword") -> tuple[dict, list[Problem]]:
     """Counts of documents, and what could not be read exactly or what labels cannot represent: on subwords, or without
-    a tokenizer on any pieces of the text.
+    a tokenizer on any pieces of the text. Documents are read one by one, and none is kept.
 
     Returns:
         `documents`, `characters`, `sentences`, `entities`, `labels` (mentions by label), `problems` (how many of each
-        kind); with a tokenizer `subwords` (chain positions) and `ceiling`, the strict F1 (0 to 1) that perfect labels
-        would get. And the problems.
+        kind); with a tokenizer `subwords` (chain positions) and, if there are mentions, `ceiling`, the strict F1 (0 to
+        1) that perfect labels would get. And the problems.
     """
-    labels = Counter(entity.label for document in documents for entity in document.entities)
-    problems, on_subwords = [], {}
-    if tokenizer is not None and labels:
-        on_subwords, problems = _on_subwords(documents, tokenizer, sorted(labels), unit)
-    else:
-        for document in documents:
-            problems += document.problems
-            problems += pieces_and_tags(document).problems if tokenizer is None else ()
-    stats = {
-        "documents": len(documents),
-        "characters": sum(len(document.text) for document in documents),
-        "sentences": sum(len(sentence_starts(document.text)) for document in documents if document.text.strip()),
-        "entities": labels.total(),
-        "labels": dict(labels.most_common()),
-        "problems": dict(Counter(problem.kind for problem in problems).most_common()),
-    }
-    return stats | on_subwords, problems
+    counts, labels, problems, on_subwords = Counter(), Counter(), [], Counter()
+    for document in documents:
+        is_blank = not document.text.strip()
+        counts.update(documents=1, characters=len(document.text), entities=len(document.entities))
+        counts.update(sentences=0 if is_blank else len(sentence_starts(document.text)))
+        labels.update(entity.label for entity in document.entities)
+        problems += document.problems
+        if tokenizer is None:
+            problems += pieces_and_tags(document).problems
+        else:
+            problems += _inexact_on_subwords(document, tokenizer, unit, on_subwords)
+    stats = {name: counts[name] for name in ("documents", "characters", "sentences", "entities")}
+    stats["labels"] = dict(labels.most_common())
+    stats["problems"] = dict(Counter(problem.kind for problem in problems).most_common())
+    if tokenizer is not None:
+        stats["subwords"] = on_subwords["subwords"]
+    if matches := 2 * on_subwords["tp"] + on_subwords["fp"] + on_subwords["fn"]:
+        stats["ceiling"] = 2 * on_subwords["tp"] / matches
+    return stats, problems
 
 
-def _on_subwords(documents, tokenizer, entity_types, unit) -> tuple[dict, list[Problem]]:
-    """How many subwords and the ceiling; the documents' problems, and those of labels on subwords."""
+def _inexact_on_subwords(document: Document, tokenizer, unit: str, counts: Counter) -> list[Problem]:
+    """What labels on subwords do not give back exactly; adds to the counts of subwords and of tp, fp and fn."""
     from .ceiling import ceiling_counts  # and with it torch
 
-    subwords, counts, problems = 0, Counter(), []
-    for aligned in align(documents, tokenizer, entity_types, unit):
-        problems += aligned.document.problems
-        problems += [_problem(aligned.document, *inexact) for inexact in aligned.inexact]
-        subwords += int(aligned.tokens.chain.sum())
-        counts.update(ceiling_counts(aligned, entity_types))
-    f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
-    return {"subwords": subwords, "ceiling": f1}, problems
+    entity_types = sorted({entity.label for entity in document.entities})
+    (aligned,) = align([document], tokenizer, entity_types, unit)
+    counts.update(ceiling_counts(aligned, entity_types), subwords=int(aligned.tokens.chain.sum()))
+    return [_problem(document, *inexact) for inexact in aligned.inexact]
 
 
 def _problem(document: Document, index: int, reason: str) -> Problem:

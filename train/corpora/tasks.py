@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from huggingface_hub import constants
-
 
 @dataclass(frozen=True)
 class Task:
@@ -40,6 +38,8 @@ class Task:
     @property
     def home(self) -> Path:
         """The folder of its files in HF_HOME."""
+        from huggingface_hub import constants
+
         return Path(constants.HF_HOME, "clinx", "corpora", self.folder)
 
 

@@ -1,7 +1,7 @@
 """Find the entities of many notes in flat memory, going on after an interruption."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -25,6 +25,7 @@ def predict(
     format: str = "brat",
     *,
     source_format: str | None = None,
+    exclude: Sequence[str] = (),
     batch_size: int = 16,
     device: str | None = None,
     disagreement: bool = False,
@@ -37,6 +38,7 @@ def predict(
     interrupted call wrote are passed over. Memory does not grow with the number of documents, but for their ranking.
 
     Args:
+        exclude: patterns of files that are left out, see `Reading`.
         batch_size: windows that the encoder reads at a time.
         disagreement: also write `disagreement.tsv`, see `DisagreementRanking`.
         max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
@@ -45,7 +47,7 @@ def predict(
     or source, and disagreement asked of a single model.
     """
     folder = Path(output)
-    documents = read_corpus(source, source_format, annotated=False)
+    documents = read_corpus(source, source_format, annotated=False, exclude=exclude)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
     claim = {"model": str(model), "input": str(source), "format": format}
     claim |= {"disagreement": True} if disagreement else {}

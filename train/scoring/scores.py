@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..corpora.documents import Document, without_surrogates
 from ..errors import InputError
-from ..strict_f1.strict_f1 import count_matches, summarize
+from ..strict_f1.matching import count_matches, summarize
 
 
 def score(gold: Sequence[Document], pred: Sequence[Document]) -> dict:

@@ -1,10 +1,9 @@
-"""Strict micro F1 over character spans, as an `evaluate` module that needs nothing else of this project."""
-
-from collections import Counter
-from collections.abc import Iterable
+"""Strict micro F1 over character spans, as an `evaluate` module that needs nothing but its folder."""
 
 import datasets
 import evaluate
+
+from .matching import count_matches, summarize
 
 
 _DESCRIPTION = """\
@@ -22,7 +21,7 @@ Returns:
     precision, recall and f1 (from 0 to 1), support (gold mentions), tp, fp and fn (mentions), and
     per_label: {label: {the same seven}}.
 Examples:
-    >>> strict_f1 = evaluate.load("train/strict_f1")
+    >>> strict_f1 = StrictF1()  # or evaluate.load("ORG/strict_f1") from a Hub
     >>> gold = [[{"start": 0, "end": 3, "label": "problem"}, {"start": 9, "end": 12, "label": "test"}]]
     >>> pred = [[{"start": 0, "end": 3, "label": "problem"}]]
     >>> strict_f1.compute(predictions=pred, references=gold)["recall"]
@@ -41,52 +40,6 @@ _CITATION = """\
     archivePrefix = {arXiv}
 }
 """
-
-Span = tuple[int, int, str]  # start, end, label
-
-
-def count_matches(gold: Iterable[Iterable[Span]], pred: Iterable[Iterable[Span]]) -> list[dict[str, Counter]]:
-    """For each document, for each label in it, how many mentions are "tp", "fp" and "fn".
-
-    `gold` and `pred` hold the spans of the same documents in the same order; ValueError if one is longer.
-    """
-    documents = []
-    for gold_spans, pred_spans in zip(gold, pred, strict=True):
-        gold_spans, pred_spans = set(gold_spans), set(pred_spans)
-        counts: dict[str, Counter] = {}
-        outcomes = {"tp": gold_spans & pred_spans, "fp": pred_spans - gold_spans, "fn": gold_spans - pred_spans}
-        for outcome, spans in outcomes.items():
-            for _, _, label in spans:
-                counts.setdefault(label, Counter())[outcome] += 1
-        documents.append(counts)
-    return documents
-
-
-def summarize(documents: Iterable[dict[str, Counter]]) -> dict:
-    """The scores over all documents, micro and "per_label" (sorted by name), from what `count_matches` returns."""
-    per_label: dict[str, Counter] = {}
-    for counts in documents:
-        for label, outcomes in counts.items():
-            per_label.setdefault(label, Counter()).update(outcomes)
-    total = sum(per_label.values(), Counter())
-    return _scores(total) | {"per_label": {label: _scores(per_label[label]) for label in sorted(per_label)}}
-
-
-def _scores(outcomes: Counter) -> dict:
-    tp, fp, fn = outcomes["tp"], outcomes["fp"], outcomes["fn"]
-    return {
-        "precision": _ratio(tp, tp + fp),
-        "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "support": tp + fn,
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-    }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)

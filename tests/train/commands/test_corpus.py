@@ -1,12 +1,15 @@
 """`clinx corpus`: what it counts, lists and writes, as a user sees it."""
 
 import json
+import weakref
 from pathlib import Path
 
 import pytest
 
 from clinx.cli import main
 from clinx.corpora import read_corpus
+from clinx.corpora.documents import Document, Entity
+from clinx.corpora.statistics import corpus_stats
 from clinx.corpora.tasks import TASKS
 from tests.train.corpora.formats.archives import zipped
 
@@ -47,6 +50,24 @@ def test_what_cannot_be_represented_is_counted_by_kind_and_shown_by_document(fau
     ):
         assert shown in out
     assert "entities" in out and "│ 3" in " ".join(out.split())
+
+
+def test_what_was_not_read_exactly_is_told_by_kind_in_the_same_words_by_whatever_reads(faulty, tmp_path, clinx):
+    (faulty / "a.ann").write_text("T1\tA 0 4\tright\nT2\tA 19 23;28 34\tnode spleen\nT3\tB 5 17\tcancer\n")
+    expected = "".join(
+        f"{faulty}: {times} mention(s) not read exactly: {kind}\n"
+        for kind, times in (("text differs", 2), ("discontinuous", 1))
+    )
+    for arguments in (
+        ("corpus", "stats", faulty),
+        ("corpus", "stats", faulty, "--json"),
+        ("corpus", "stats", faulty, "--task", "meddocan"),
+        ("corpus", "convert", faulty, "--out", tmp_path / "out", "--to", "jsonl"),
+        ("score", "--gold", faulty, "--pred", faulty),
+    ):
+        status, _, err = clinx(*arguments)
+        err = err.replace(f"{faulty}, split train", str(faulty))
+        assert status == 0 and sorted(set(err.splitlines(True))) == sorted(expected.splitlines(True))
 
 
 def test_a_tokenizer_adds_the_ceiling_and_what_its_subwords_cannot_hold(faulty, tiny_encoder_dir, clinx):
@@ -115,9 +136,10 @@ def test_a_corpus_is_converted_and_what_is_lost_is_told(faulty, tmp_path, clinx)
     status, out, err = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out")
     assert status == 2 and "a.ann:5: found a mention from 3 to 99" in err
     (faulty / "a.ann").write_text("".join((faulty / "a.ann").read_text().splitlines(keepends=True)[:4]))
-    status, out, _ = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out", "--verbose")
+    status, out, err = clinx("corpus", "convert", faulty, "--to", "conll", "--out", tmp_path / "out", "--verbose")
     assert status == 0
-    assert "1 not exact: overlapping" in out and "overlapping: a: A 0–9 'left lung'" in out
+    assert f"{tmp_path}/out: 1 mention(s) not written exactly: overlapping\n" in err
+    assert "overlapping: a: A 0–9 'left lung'" in out
     assert f"{tmp_path}/out: 1 documents in train" in out
     (document,) = read_corpus(tmp_path / "out")
     assert [document.text[e.start : e.end] for e in document.entities] == ["lung  cancer", "node and spleen"]
@@ -142,6 +164,77 @@ def test_texts_alone_are_counted_when_asked_for(tmp_path, clinx):
     status, _, err = clinx("corpus", "stats", tmp_path / "a.jsonl")
     assert status == 2 and "--unannotated" in err
     assert json.loads(clinx("corpus", "stats", tmp_path / "a.jsonl", "--unannotated", "--json")[1])["documents"] == 1
+
+
+def test_what_is_no_note_is_left_out_when_asked_for(faulty, tmp_path, clinx):
+    (faulty / "README.txt").write_text("About this corpus.")
+    status, _, err = clinx("corpus", "stats", faulty)
+    assert status == 2 and "--exclude" in err
+    leaving_out = ("--exclude", "README*", "--exclude", "*.md")
+    status, out, _ = clinx("corpus", "stats", faulty, "--json", *leaving_out)
+    assert status == 0 and json.loads(out)["documents"] == 1
+    command = ("corpus", "convert", faulty, "--out", tmp_path / "out", "--to", "jsonl", "--outside", "drop")
+    assert clinx(*command, *leaving_out)[0] == 0
+    assert [document.id for document in read_corpus(tmp_path / "out")] == ["a"]
+
+
+@pytest.mark.parametrize("arguments", [("stats", ""), ("convert", "", "--out", "x"), ("convert", "a", "--out", "")])
+def test_an_empty_path_is_refused(tmp_path, clinx, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    status, out, err = clinx("corpus", *arguments)
+    assert status == 2 and out == "" and "found an empty path" in err
+
+
+def test_a_tokenizer_that_is_not_there_is_called_so(faulty, clinx):
+    for name, message in (("./absent", "there is no such folder"), ("", "found an empty path")):
+        status, _, err = clinx("corpus", "stats", faulty, "--tokenizer", name)
+        assert status == 2 and message in err and "Repo id" not in err
+
+
+def test_two_hundred_labels_with_odd_characters_are_shown_as_they_are(tmp_path, clinx):
+    labels = [
+        f"{odd}{n}" for n in range(25) for odd in ("[b]", ":pill:", "a|b", "\x1b[31m", "ñ ", "\t", "<b>", "\u202e")
+    ]
+    text = "x" * len(labels)
+    entities = [{"start": n, "end": n + 1, "label": label} for n, label in enumerate(labels)]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": text, "entities": entities}) + "\n")
+    status, out, _ = clinx("corpus", "stats", tmp_path / "a.jsonl")
+    assert status == 0 and "[b]7" in out and ":pill:7" in out and "<b>7" in out and "\x1b" not in out
+    _, out, _ = clinx("corpus", "stats", tmp_path / "a.jsonl", "--markdown")
+    assert "| 200 |" in out
+    _, out, _ = clinx("corpus", "stats", tmp_path / "a.jsonl", "--json")
+    assert set(json.loads(out)["labels"]) == set(labels)
+
+
+def test_statistics_keep_no_document_in_memory(tmp_path):
+    alive = weakref.WeakSet()
+
+    def documents():
+        for n in range(50):
+            text = Text("word " * 100)
+            alive.add(text)
+            assert len(alive) < 4
+            yield Document(str(n), text, [Entity(0, 4, "A")])
+
+    assert corpus_stats(documents())[0]["characters"] == 25_000
+
+
+class Text(str):
+    """A string of which one can know whether it is still there."""
+
+
+@pytest.mark.parametrize("to", ["dataset", "jsonl", "brat", "conll"])
+def test_an_interrupted_conversion_leaves_nothing(tmp_path, clinx, monkeypatch, to):
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "entities": [{"start": 0, "end": 1, "label": "A"}]}\n')
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    status, _, err = clinx("corpus", "convert", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--to", to)
+    assert status == 130 and "interrupted" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def test_hostile_annotations_take_no_more_than_they_are_worth(tmp_path, clinx):

@@ -11,6 +11,7 @@ import pytest
 from clinx.commands.score import main
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
+from clinx.errors import InputError
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare
 from tests.train.scoring.systems import GOLD, document, noisy
@@ -47,6 +48,28 @@ def test_json_on_stdout_is_alone_there(files, capsys):
     assert "micro" in captured.err
 
 
+@pytest.mark.parametrize("target", ["folder", "", "gold.jsonl/scores.json"])
+def test_scores_that_cannot_be_written_are_refused_before_anything_is_read(tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "gold.jsonl").write_text("not read")
+    with pytest.raises(
+        InputError, match=f"^{target or '.'}: found a folder|^{target}: found the file .*gold.jsonl, exp"
+    ):
+        main(["--gold", "gold.jsonl", "--pred", "gold.jsonl", "--json", target])
+
+
+def test_an_empty_path_is_not_taken_for_none(files):
+    with pytest.raises(InputError, match="found an empty path"):
+        main([*files[:2], "--against", ""])
+
+
+def test_files_are_left_out_on_both_sides(files, tmp_path, capsys):
+    (tmp_path / "pred/README.txt").write_text("About these predictions.")
+    main([*files[:2], "--exclude", "README*", "--json", "-"])
+    assert json.loads(capsys.readouterr().out)["pred"] == score(GOLD, noisy(GOLD, 0.9, seed=1))
+
+
 def test_no_label_is_cut_in_a_pipe_or_taken_for_markup(tmp_path):
     label = "[red]" + "LONG_LABEL_" * 20
     write_jsonl([document("a", (0, 3, label))], tmp_path / "a.jsonl")
@@ -60,4 +83,4 @@ def test_mentions_that_were_not_read_exactly_are_told(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("left arm, knee")
     (tmp_path / "a.ann").write_text("T1\tPAIN 0 4;10 14\tleft knee\n")
     main(["--gold", str(tmp_path), "--pred", str(tmp_path)])
-    assert f"{tmp_path}: 1 mention(s) not read exactly: discontinuous" in capsys.readouterr().out
+    assert capsys.readouterr().err == 2 * f"{tmp_path}: 1 mention(s) not read exactly: discontinuous\n"

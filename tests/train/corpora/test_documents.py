@@ -106,7 +106,9 @@ def test_a_score_that_is_no_number_is_refused(score):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": 3, "text": "", "entities": []}, "row 0: found the id 3, expected a string"),
+        ({"id": True, "text": "", "entities": []}, "row 0: found the id True, expected a string or a number"),
+        ({"id": math.nan, "text": "", "entities": []}, "row 0: found the id nan, expected a string or a number"),
+        ({"id": ["a"], "text": "", "entities": []}, r"row 0: found the id \['a'\], expected a string or a number"),
         ({"id": "a", "entities": []}, "row 0: found None as the \"text\" of document 'a'"),
         ({"id": "a", "text": "x"}, 'row 0: found None as the "entities" .*annotated=False'),
         ({"id": "a", "text": "x", "entities": {"start": [0]}}, 'row 0: found .* as the "entities"'),
@@ -120,6 +122,11 @@ def test_a_row_of_another_form_is_refused_with_its_number(row, message):
         list(given_rows([row]))
 
 
+def test_ids_that_are_numbers_are_read_as_they_are_written():
+    rows = [{"id": id, "text": "", "entities": []} for id in (12, 12.5, 3.0, "012")]
+    assert [document.id for document in given_rows(rows)] == ["12", "12.5", "3.0", "012"]
+
+
 def test_an_id_seen_before_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "", "entities": []}\n' * 2)
     with pytest.raises(InputError, match="a.jsonl: found the document 'a' again"):
@@ -129,6 +136,14 @@ def test_an_id_seen_before_is_refused(tmp_path):
 def test_texts_without_annotations_are_read_when_asked_for():
     rows = [{"text": "x"}, {"id": "b", "text": "y", "entities": [{"start": 0, "end": 1, "label": "A"}]}]
     assert list(given_rows(rows, annotated=False)) == [Document("row-0", "x"), Document("b", "y")]
+
+
+def test_what_a_row_says_that_a_mention_reads_is_compared_with_the_text():
+    mentions = [{"start": 0, "end": 4, "label": "A", "text": text} for text in ("left", "right")]
+    rows = [{"id": str(n), "text": "left lung", "entities": [mention]} for n, mention in enumerate(mentions)]
+    right, wrong = given_rows(rows)
+    assert not right.problems
+    assert wrong.problems == [("text differs", "row 1: 'right', in the text 'left'")]
 
 
 def test_a_mention_given_twice_is_kept_once():

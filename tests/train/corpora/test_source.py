@@ -9,6 +9,7 @@ import pytest
 
 from clinx.corpora import read_corpus, read_splits
 from clinx.corpora.documents import Document, Entity
+from clinx.corpora.formats.dataset import to_dataset
 from clinx.corpora.source import corpus_files
 from clinx.errors import InputError
 from tests.train.corpora.formats.archives import tar, zipped
@@ -74,6 +75,96 @@ def test_files_of_no_split_are_passed_over_and_told(folder, capsys):
     (folder / "corpus/README.txt").write_text("About this corpus.")
     assert list(read_splits(folder)) == ["train", "test"]
     assert "note: 1 files of no split are passed over" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("read", [read_corpus, read_splits])
+@pytest.mark.parametrize("format", [None, "brat", "dataset"])
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_refused_and_is_not_the_working_directory(folder, monkeypatch, read, format, path):
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="found an empty path, expected a folder, file or archive"):
+        list(read(path, format))
+
+
+def test_a_path_may_begin_with_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert list(read_corpus("~/folder")) == EXPECTED
+    assert list(read_splits("~/folder")) == ["train", "test"]
+    to_dataset(EXPECTED).save_to_disk(folder.parent / "saved")
+    assert list(read_corpus("~/saved")) == list(read_corpus("~/saved", "dataset")) == EXPECTED
+
+
+@pytest.mark.parametrize("path", ["nowhere/notes", "./nowhere", "/nowhere/a/b", "nowhere.zip/train", "folder/nowhere"])
+@pytest.mark.parametrize("format", [None, "brat", "dataset"])
+def test_a_path_that_is_not_there_is_called_so(folder, monkeypatch, path, format):
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=f"^{path}: found no such file or folder") as fault:
+        list(read_corpus(path, format))
+    assert "Repo id" not in str(fault.value)
+
+
+def test_a_name_that_may_be_a_dataset_on_the_hub_is_told_how_to_be_read_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--format dataset"):
+        read_corpus("org/notes")
+
+
+def test_files_are_left_out_by_their_names_or_those_of_their_folders(folder):
+    (folder / "README.txt").write_text("About this corpus.")
+    (folder / "corpus/train/README.txt").write_text("About this split.")
+    with pytest.raises(InputError, match=r"README.ann: found no such file .* leave it out \(exclude, --exclude\)"):
+        list(read_corpus(folder))
+    assert list(read_corpus(folder, exclude=["README.txt"])) == EXPECTED
+    assert list(read_splits(folder, exclude=["README*"])) == ["train", "test"]
+    for patterns in (["README.txt", "test"], ["README.txt", "corpus/test/*"], ["README*", "*ñ b.*"]):
+        assert list(read_corpus(folder, exclude=patterns)) == EXPECTED[1:]
+    with pytest.raises(InputError, match="found no documents"):
+        list(read_corpus(folder, "brat", exclude=["*"]))
+
+
+def test_in_an_archive_too_and_the_format_is_guessed_without_them(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({"a.txt": "x", "notes/b.jsonl": '{"text": "y"}'}))
+    assert [d.text for d in read_corpus(tmp_path / "a.zip", annotated=False, exclude=["notes"])] == ["x"]
+    assert [d.text for d in read_corpus(tmp_path / "a.zip", annotated=False, exclude=["a.txt"])] == ["y"]
+
+
+def test_what_is_left_out_is_a_list_of_patterns_and_about_files(tmp_path):
+    with pytest.raises(InputError, match=r"found exclude='README\*', expected a list of patterns"):
+        read_corpus(tmp_path, exclude="README*")
+    with pytest.raises(InputError, match="exclude.* leaves out files, and a dataset has rows"):
+        list(read_corpus(tmp_path, "dataset", exclude=["README*"]))
+
+
+def test_which_of_several_formats_is_read_is_told_and_what_is_not(folder, capsys):
+    (folder / "corpus/more.jsonl").write_text('{"text": "x"}')
+    (folder / "corpus/list.tsv").write_text("x\tO\n")
+    (folder / "corpus/list2.tsv").write_text("x\tO\n")
+    assert list(read_corpus(folder)) == EXPECTED
+    assert capsys.readouterr().err == (
+        f"note: {folder} is read as brat (2 .ann, 2 .txt); of other formats, and not read: 1 .jsonl, 2 .tsv\n"
+    )
+    list(read_corpus(folder, "brat"))
+    list(read_corpus(folder, exclude=["more.jsonl", "list*"]))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["a.txt", "a.conll", "a.jsonl"])
+def test_utf_16_is_called_so(tmp_path, encoding, name):
+    text = {
+        "a.txt": "Dr. Li, 54 years old.",
+        "a.conll": "Dr\tO\nLi\tB-DOCTOR\n",
+        "a.jsonl": '{"id": "a", "text": "x"}\n',
+    }
+    (tmp_path / name).write_bytes(text[name].encode(encoding))
+    with pytest.raises(InputError, match=r"a\.\w+(:1)?: found UTF-16, expected UTF-8; .*iconv -f UTF-16"):
+        list(read_corpus(tmp_path, annotated=False))
+
+
+def test_text_that_only_holds_null_characters_is_none(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"a\0" + b"word " * 10)
+    assert [document.text for document in read_corpus(tmp_path, annotated=False)] == ["a\0" + "word " * 10]
 
 
 def link(kind: bytes) -> bytes:
@@ -194,4 +285,4 @@ def test_an_archive_beside_notes_is_told(tmp_path, capsys):
     (tmp_path / "test.zip").write_bytes(zipped({"x.txt": "x"}))
     (tmp_path / "a.txt").write_text("a")
     list(read_corpus(tmp_path, annotated=False))
-    assert "test.zip is not looked into, since files lie beside it" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"note: {tmp_path}/test.zip is not looked into, since files lie beside it\n"

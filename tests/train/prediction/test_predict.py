@@ -15,6 +15,14 @@ def test_a_model_that_is_not_there_is_told(notes, tmp_path, capsys):
     assert "cannot load the model /no/model" in capsys.readouterr().err
 
 
+def test_files_that_are_no_notes_are_not_read(notes, tmp_path, capsys):
+    arguments = ["--model", "/no/model", "--input", str(notes / "validation"), "--output", str(tmp_path / "out")]
+    assert cli.main(["predict", *arguments, "--exclude", "README*"]) == 2
+    assert "cannot load the model /no/model" in capsys.readouterr().err
+    assert cli.main(["predict", *arguments, "--exclude", "README*", "--exclude", "*.txt"]) == 2
+    assert "found no documents" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("format", ["brat", "jsonl"])
 def test_predictions_are_those_of_the_predictor(run, notes, tmp_path, format):
     arguments = ["--model", run / "model", "--input", notes / "validation", "--output", tmp_path, "--format", format]

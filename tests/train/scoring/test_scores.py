@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 from clinx.corpora.documents import Document
 from clinx.errors import InputError
 from clinx.scoring.scores import median_member, score
-from clinx.strict_f1.strict_f1 import count_matches
+from clinx.strict_f1.matching import count_matches
+from clinx.strict_f1.strict_f1 import StrictF1
 from tests.train.scoring.systems import document
 
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def strict_f1(tmp_path_factory):
-    return evaluate.load(str(ROOT / "train/strict_f1"), cache_dir=str(tmp_path_factory.mktemp("metrics")))
+@pytest.fixture(scope="module", params=["from its folder", "as installed"])
+def strict_f1(request, tmp_path_factory):
+    cache = str(tmp_path_factory.mktemp("metrics"))
+    if request.param == "as installed":
+        return StrictF1(cache_dir=cache)
+    return evaluate.load(str(ROOT / "train/strict_f1"), cache_dir=cache)
 
 
 def compute(strict_f1, gold: list[Document], pred: list[Document]) -> dict:

@@ -1,7 +1,13 @@
 """Whether two systems differ: interval and p-value."""
 
-import pytest
+import random
+import time
 
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, permutation_test
+
+from clinx.corpora.documents import Document, Entity
 from clinx.errors import InputError
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare
@@ -36,6 +42,45 @@ def test_a_comparison_is_repeatable_and_turns_its_sign_with_the_systems():
 def test_a_few_documents_are_permuted_exhaustively():
     gold = [document(str(n), (0, 3, "X")) for n in range(4)]
     assert compare(gold, gold, [document(d.id) for d in gold])["p_value"] == 2 / 2**4
+
+
+def f1(predictions: list[Document], numbers: np.ndarray) -> np.ndarray:
+    """Strict F1 on the documents of these numbers (…, n), counted anew; from 40 on they are another system's."""
+    pairs = [({*gold.entities}, {*pred.entities}) for gold, pred in zip(GOLD * 2, predictions, strict=True)]
+    sums = np.array([(len(gold & pred), len(gold) + len(pred)) for gold, pred in pairs])  # (80, 2)
+    matches, mentions = sums.T[:, numbers].sum(-1)
+    return 2 * matches / mentions
+
+
+@pytest.mark.parametrize(("kept", "seed"), [(0.9, 1), (0.84, 2), (0.8, 3)])
+def test_interval_and_p_value_are_those_of_scipy_but_for_chance(kept, seed):
+    a, b, numbers = noisy(GOLD, 0.85, seed=9), noisy(GOLD, kept, seed), np.arange(40)
+    resampling = {"vectorized": True, "n_resamples": 10_000, "rng": 5}
+
+    def difference(x, y, axis):
+        return f1([*a, *b], x) - f1([*a, *b], y)
+
+    interval = bootstrap(
+        (numbers,), lambda drawn, axis: difference(drawn, drawn + 40, axis), method="percentile", **resampling
+    ).confidence_interval
+    test = permutation_test((numbers, numbers + 40), difference, permutation_type="samples", **resampling)
+    result = compare(GOLD, a, b)
+    assert result["difference"] == pytest.approx(test.statistic)
+    assert result["interval"] == pytest.approx([interval.low, interval.high], abs=0.002)
+    assert result["p_value"] == pytest.approx(test.pvalue, abs=0.02)
+
+
+def test_twenty_thousand_documents_are_compared_in_seconds():
+    chance = random.Random(0)
+    gold = [
+        Document(str(n), "x" * 100, [Entity(s, s + 1, "X") for s in range(chance.randrange(5, 40))])
+        for n in range(20_000)
+    ]
+    a, b = noisy(gold, 0.9, seed=1), noisy(gold, 0.9, seed=2)
+    start = time.process_time()
+    result = compare(gold, a, b)
+    assert time.process_time() - start < 30  # about four seconds on a quiet core
+    assert result["interval"][0] < result["difference"] < result["interval"][1] and result["p_value"] > 0.001
 
 
 def test_one_document_is_too_few_to_compare_on():

@@ -42,7 +42,8 @@ def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Documen
             if id not in annotations:
                 raise InputError(
                     f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
-                    "note has no mentions, or read the texts alone (annotated=False, --unannotated)."
+                    f"note has no mentions, or, if {os.path.basename(note.name)} is no note, leave it out (exclude, "
+                    "--exclude); or read the texts alone (annotated=False, --unannotated)."
                 )
             _read_annotations(annotations[id], document)
         yield document.build()

@@ -63,7 +63,10 @@ def _pairs(texts: Iterable[CorpusFile], concepts: Sequence[CorpusFile]) -> dict[
         nearest = near[max(near)]
         if len(nearest) != 1:
             candidates = ", ".join(file.where for file in nearest[:3]) or "none"
-            raise InputError(f"{text.where}: expected one file of concepts of this name, found {candidates}.")
+            raise InputError(
+                f"{text.where}: expected one file of concepts of this name, found {candidates}; if it is no note, "
+                "leave it out (exclude, --exclude)."
+            )
         pairs[text.name] = nearest[0]
     if orphans := {file.where for file in concepts} - {file.where for file in pairs.values()}:
         raise InputError(f"{min(orphans)}: found concepts without a text of this name; add the note's text.")

@@ -6,7 +6,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,10 +41,11 @@ def read_conll(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Docume
     Raises InputError, naming file and line, for too few columns, what is no tag, and tokens that are not in the text.
     """
     for file in files:
-        documents = list(_split(file, reading))
-        for number, document in enumerate(documents, 1):
+        documents = _split(file, reading)
+        first = list(islice(documents, 2))
+        for number, document in enumerate(chain(first, documents), 1):
             if document.id is None:
-                document.id = file.stem if len(documents) == 1 else f"{file.stem}-{number}"
+                document.id = file.stem if len(first) == 1 else f"{file.stem}-{number}"
             elif len(files) > 1:
                 document.id = f"{file.stem}/{document.id}"
             yield document

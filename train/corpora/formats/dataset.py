@@ -11,7 +11,7 @@ from pyarrow import parquet
 from ...errors import InputError, brief
 from ..documents import Document, DocumentBuilder, Reading, without_surrogates
 from ..rows import Row, documents_from_rows
-from ..source import readable, split_of
+from ..source import local_path, looks_local, readable, split_of
 from .conll import TAG, SentenceJoiner
 
 
@@ -47,18 +47,21 @@ def read_dataset(path: str, reading: Reading) -> Iterator[Document]:
 
 def load_splits(path: str) -> dict[str, Dataset]:
     """The dataset's splits, or the one that `path` names."""
-    folder = Path(path)
+    folder = local_path(path)
     try:
         if _is_saved(folder):
-            loaded = load_from_disk(path)
+            loaded = load_from_disk(str(folder))
         elif folder.exists():
             loaded = _parquet(folder)
         elif _is_saved(folder.parent) or any(folder.parent.glob("data/*.parquet")):
-            return {folder.name: load_splits(str(folder.parent))[folder.name]}
+            parts = load_splits(str(folder.parent))
+            if folder.name not in parts:
+                raise InputError(f"{path}: found no split {folder.name!r}, expected one of: {', '.join(parts)}.")
+            return {folder.name: parts[folder.name]}
         else:
             match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
-            if not match:
-                raise InputError(f"{path}: found neither a folder nor the name of a dataset, expected one of them.")
+            if not match or looks_local(path):
+                raise InputError(f"{path}: found no such file or folder; check the path.")
             name, revision, first, second = match.groups()
             config, split = (first, second) if second else (None, first)
             loaded = load_dataset(name, config, revision=revision)
@@ -66,7 +69,13 @@ def load_splits(path: str) -> dict[str, Dataset]:
     except Exception as error:  # pyarrow and datasets raise anything on a damaged file
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: no dataset or split of this name can be loaded ({error}); check the name.") from None
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: found no such file or folder, and no dataset or split of this name can be loaded from the Hub "
+            f"({reason}); check the name."
+            if not folder.exists()
+            else f"{path}: this dataset cannot be loaded ({reason}); check the files."
+        ) from None
     return {"all": loaded} if isinstance(loaded, Dataset) else dict(loaded)
 
 

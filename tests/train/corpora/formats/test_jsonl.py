@@ -49,7 +49,7 @@ def test_line_ends_nul_and_separators_inside_of_a_text_do_not_end_a_line(read):
         ("[" * 100_000, "this line is not JSON"),
         ("1" * 5000, "this line is not JSON|found 1"),
         ("[]", r"found \[\], expected an object"),
-        ('{"id": 7, "text": "x", "entities": []}', "found the id 7, expected a string"),
+        ('{"id": true, "text": "x", "entities": []}', "found the id True, expected a string"),
         ('{"id": "b", "entities": []}', 'found None as the "text"'),
         ('{"id": "b", "text": "x"}', 'found None as the "entities"'),
         ('{"text": "x", "entities": [{"start": 0, "end": 2, "label": "A"}]}', "found a mention from 0 to 2"),
