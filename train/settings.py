@@ -83,6 +83,9 @@ class DocumentSettings:
         is_path=True,
     )
     format: str | None = setting(None, "Format of all annotated documents (default: guessed from the files).")
+    exclude: list[str] | None = setting(
+        None, "Patterns of files in all folders of documents that are no notes: README*, old/*."
+    )
     max_train_documents: int | None = setting(None, "Use only the first N training documents.", numbers=COUNT)
     max_train_sentences: int | None = setting(
         None, "Few-shot training: use only the first N sentences.", published=True, numbers=COUNT

@@ -1,4 +1,7 @@
-"""A small annotated note, and a configuration with windows that it does not fit in."""
+"""A small annotated note, a configuration with windows that it does not fit in, and problems of reading by kind."""
+
+from collections import Counter
+from collections.abc import Iterable
 
 from clinx.corpora.documents import Document, Entity
 from modeling_clinx import ClinXConfig
@@ -14,3 +17,8 @@ def document(*mentions: str, text: str = TEXT, label: str = "A") -> Document:
 
 def config(**settings) -> ClinXConfig:
     return ClinXConfig(entity_types=["A", "B"], **{"window_length": 32, "context_size": 4, **settings})
+
+
+def problem_counts(documents: Iterable[Document]) -> Counter:
+    """How often each kind of problem occurs."""
+    return Counter(problem.kind for document in documents for problem in document.problems)

@@ -189,11 +189,6 @@ def describe_mention(document: Document, entity: Entity) -> str:
     return f"{document.id}: {entity.label} {entity.start}–{entity.end} {brief(text)}"
 
 
-def problem_counts(documents: Iterable[Document]) -> Counter:
-    """How often each kind of problem occurs."""
-    return Counter(problem.kind for document in documents for problem in document.problems)
-
-
 def telling_problems(where: str | Path, documents: Iterable[Document]) -> Iterator[Document]:
     """Yields the documents, and after the last says on standard error how often each kind of problem occurred."""
     counts: Counter[str] = Counter()
@@ -202,12 +197,6 @@ def telling_problems(where: str | Path, documents: Iterable[Document]) -> Iterat
         yield document
     for kind, times in counts.most_common():
         print(f"{where}: {times} mention(s) not read exactly: {kind}", file=sys.stderr)
-
-
-def print_problems(where: str | Path, documents: Iterable[Document]) -> None:
-    """Says on standard error how often each kind of problem occurred where these documents were read."""
-    for _ in telling_problems(where, documents):
-        pass
 
 
 def same_note(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..checks import check_entity_types
 from ..corpora import read_corpus
-from ..corpora.documents import Document, print_problems, same_note
+from ..corpora.documents import Document, same_note, telling_problems
 from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
 from ..errors import InputError
 from ..recipe import Recipe
@@ -79,8 +79,7 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
 
 def _read(path: str, recipe: Recipe) -> list[Document]:
     """The documents at `path`; says how many mentions could not be read exactly, and refuses it if they are many."""
-    documents = list(read_corpus(path, recipe.format))
-    print_problems(path, documents)
+    documents = list(telling_problems(path, read_corpus(path, recipe.format, exclude=recipe.exclude or ())))
     misread = [problem.detail for d in documents for problem in d.problems if problem.kind == "text differs"]
     if len(misread) > recipe.max_misaligned * sum(len(document.entities) for document in documents):
         raise InputError(
@@ -158,5 +157,9 @@ def unlabelled_notes(recipe: Recipe, data: MemberData) -> list[Document]:
         is_part = len(text) > SHORTEST_JUDGED and text in all_judged
         return not (text in known or is_part or any(whole in text for whole in judged))
 
-    others = (note for note in read_corpus(recipe.unlabelled, annotated=False) if is_new(same_note(note.text)))
+    others = (
+        note
+        for note in read_corpus(recipe.unlabelled, annotated=False, exclude=recipe.exclude or ())
+        if is_new(same_note(note.text))
+    )
     return list(islice(others, recipe.max_unlabelled_documents))

@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 from clinx.corpora import read_corpus
-from clinx.corpora.documents import Document, Entity, problem_counts
+from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.brat import write_brat
 from clinx.errors import InputError
+from tests.train.annotated import problem_counts
 
 
 @pytest.fixture

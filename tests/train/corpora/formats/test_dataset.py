@@ -8,10 +8,11 @@ from hypothesis import given, settings
 
 from clinx.corpora import read_corpus, read_splits
 from clinx.corpora.conversion import convert
-from clinx.corpora.documents import Document, Entity, Reading, problem_counts
+from clinx.corpora.documents import Document, Entity, Reading
 from clinx.corpora.formats.dataset import read_rows, to_dataset
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import InputError
+from tests.train.annotated import problem_counts
 from tests.train.corpora.test_documents import UTF8_CHARACTER, documents
 
 

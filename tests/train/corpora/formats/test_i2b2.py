@@ -3,8 +3,9 @@
 import pytest
 
 from clinx.corpora import read_corpus
-from clinx.corpora.documents import Document, problem_counts
+from clinx.corpora.documents import Document
 from clinx.errors import InputError
+from tests.train.annotated import problem_counts
 
 
 def mentions(document: Document) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinx.corpora import read_corpus
-from clinx.corpora.documents import Document, Entity, problem_counts
+from clinx.corpora.documents import Document, Entity
+from tests.train.annotated import problem_counts
 from tests.train.corpora.formats.layouts import concepts, inline_xml, standoff_xml
 from tests.train.corpora.test_documents import documents
 
