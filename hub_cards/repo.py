@@ -17,6 +17,8 @@ def save_model_repo(model, tokenizer, folder: str | Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     save_tokenizer(tokenizer, partial)
+    for weights in partial.glob("*.safetensors"):  # which safetensors lets only their owner read
+        shutil.copymode(partial / "config.json", weights)
     if folder.exists():
         shutil.rmtree(folder)
     return partial.rename(folder)

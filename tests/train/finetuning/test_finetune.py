@@ -28,6 +28,10 @@ def test_a_run_leaves_a_model_repo_figures_and_curves(run):
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_whoever_may_read_the_configuration_may_read_the_weights(run):
+    assert len({path.stat().st_mode for path in (run / "model").iterdir()}) == 1
+
+
 def test_the_model_of_the_best_checkpoint_is_kept(run):
     metrics = json.loads((run / "metrics.json").read_text())
     best = max(row["eval_strict_f1"] for row in metrics["log"] if "eval_strict_f1" in row)
