@@ -8,9 +8,8 @@ from itertools import chain
 
 from rich.table import Table
 from rich.text import Text
-from tqdm import tqdm
 
-from ..console import console, help_with_example, show_any_text
+from ..console import Progress, console, help_with_example, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
 from ..corpora.source import SPLITS
 from ..corpora.statistics import corpus_stats, differences_from_task
@@ -126,7 +125,7 @@ def _stats(args) -> None:
             splits = {"all": read_corpus(path, args.format, **options)}
         columns, problems = {}, []
         for name, part in splits.items():
-            documents = list(tqdm(part, "Reading", unit=" notes", leave=False, disable=None))
+            documents = list(Progress("Reading", "notes").through(part))
             columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
             problems += part_problems
         _print_stats(args, path, task, columns)
