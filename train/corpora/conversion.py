@@ -5,11 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from datasets import ClassLabel, Features, List, Value
-from tqdm import tqdm
 
 from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 
+from ..console import Progress
 from ..errors import InputError
+from ..writing import refuse_overlap
 from .documents import Document, Problem, without_surrogates
 from .formats.brat import write_brat
 from .formats.conll import write_conll
@@ -46,13 +47,14 @@ def convert(
     Returns:
         Documents by split, and what could not be read exactly or cannot be held in that form.
 
-    Raises InputError as the readers do, and for a folder that is there already.
+    Raises InputError as the readers do, and for a folder that is there already or overlaps with the corpus.
     """
     folder = Path(out).absolute()
+    refuse_overlap(path, folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
     splits = {
-        name: list(tqdm(part, f"Reading {name}", unit=" notes", leave=False, disable=None))
+        name: list(Progress(f"Reading {name}", "notes").through(part))
         for name, part in read_splits(path, format, task, **options).items()
     }
     problems = [problem for documents in splits.values() for document in documents for problem in document.problems]
