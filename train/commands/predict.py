@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..prediction.predict import predict  # not above: `--help` answers at once
 
-    count = predict(
+    counts = predict(
         args.model,
         args.input,
         args.output,
@@ -26,9 +26,19 @@ def main(argv: list[str]) -> None:
         disagreement=args.disagreement,
         max_members_in_memory=args.max_members_in_memory,
     )
-    print(f"{count} notes read; predictions in {args.output}")
+    print(f"{_summary(counts)}; predictions in {args.output}")
     if args.disagreement:
         print(f"what to annotate next, first to last: {Path(args.output, 'disagreement.tsv')}")
+
+
+def _summary(counts) -> str:
+    """As "120 notes read", or "4 notes read: 3 changed, 1 new; 116 as before, 2 removed since their notes are gone"."""
+    read = f"{counts.read:,} notes read"
+    if counts.changed:
+        read += f": {counts.changed:,} changed, {counts.new:,} new"
+    rest = [f"{counts.as_before:,} as before"] if counts.as_before else []
+    rest += [f"{counts.removed:,} removed, since their notes are gone"] if counts.removed else []
+    return "; ".join([read, ", ".join(rest)]) if rest else read
 
 
 def _parser() -> argparse.ArgumentParser:
