@@ -48,11 +48,11 @@ class Journal:
     """
 
     def __init__(self, path: Path):
-        # Without locks of its own, which some network disks lack; and a crash of the machine, unlike that of the
-        # process, may damage it, since waiting for the disk would take longer than most predictions.
+        # Without locks of its own, which some network disks lack. It outlives the process, whatever stops that, but may
+        # not outlive the machine, since waiting for the disk would take longer than most predictions.
         self.database = sqlite3.connect(f"{path.absolute().as_uri()}?nolock=1", uri=True, isolation_level=None)
-        self.database.execute("PRAGMA synchronous = OFF")
-        self.database.execute("PRAGMA journal_mode = TRUNCATE")
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = PERSIST", "synchronous = OFF"):
+            self.database.execute(f"PRAGMA {setting}")
         self.database.executescript(TABLES)
 
     @classmethod
@@ -89,17 +89,19 @@ class Journal:
             self.database.execute("INSERT INTO claim VALUES (?)", [json.dumps(claim)])
 
     def find(self, id: str) -> Entry | None:
-        return next(self._select("WHERE id = ?", _key(id)), None)
+        """The note with this id, if its prediction was written."""
+        row = self.database.execute("SELECT * FROM notes WHERE id = ?", [_key(id)]).fetchone()
+        return row and _entry(row)
 
     def get(self, number: int) -> Entry:
-        return next(self._select("WHERE number = ?", number))
+        return _entry(self.database.execute("SELECT * FROM notes WHERE number = ?", [number]).fetchone())
 
     def __iter__(self) -> Iterator[Entry]:
-        return self._select("ORDER BY number")
+        return map(_entry, self.database.execute("SELECT * FROM notes ORDER BY number"))
 
     def ranked(self) -> Iterator[Entry]:
         """The highest disagreement first."""
-        return self._select("ORDER BY round(disagreement, 6) DESC, id")
+        return map(_entry, self.database.execute("SELECT * FROM notes ORDER BY round(disagreement, 6) DESC, id"))
 
     def totals(self) -> tuple[int, int]:
         """How many notes there are, and the bytes of their predictions."""
@@ -112,6 +114,7 @@ class Journal:
         return self.database.execute(f"INSERT OR REPLACE INTO notes VALUES (NULL, {marks})", row).lastrowid
 
     def forget(self, entries: Iterable[Entry]) -> None:
+        """Removes notes from the journal."""
         with self._at_once():
             self.database.executemany("DELETE FROM notes WHERE number = ?", ([entry.number] for entry in entries))
 
@@ -127,19 +130,14 @@ class Journal:
             self.database.execute("UPDATE notes SET number = -number")
             self.database.execute(f"PRAGMA user_version = {self.generation + 1}")
 
-    def _select(self, which: str, *values) -> Iterator[Entry]:
-        for number, id, text, written, place, size, *figures in self.database.execute(
-            f"SELECT * FROM notes {which}", values
-        ):
-            yield Entry(number, id.decode("utf-8", "surrogatepass"), text, written, place, size, Figures(*figures))
-
     @contextmanager
     def _at_once(self) -> Iterator[None]:
         self.database.execute("BEGIN")
         try:
             yield
         except BaseException:
-            self.database.execute("ROLLBACK")
+            if self.database.in_transaction:  # some faults of the disk have ended it
+                self.database.execute("ROLLBACK")
             raise
         self.database.execute("COMMIT")
 
@@ -151,6 +149,11 @@ def digest(content: bytes) -> bytes:
 
 def digest_text(text: str) -> bytes:
     return digest(text.encode("utf-8", "surrogatepass"))
+
+
+def _entry(row: tuple) -> Entry:
+    number, id, text, written, place, size, *figures = row
+    return Entry(number, id.decode("utf-8", "surrogatepass"), text, written, place, size, Figures(*figures))
 
 
 def _key(id: str) -> bytes:

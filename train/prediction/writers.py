@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 from ..corpora.documents import Document
@@ -170,14 +170,15 @@ class JsonLinesWriter(Writer):
         """Puts the lines in the order of the input, without those that the journal does not know."""
         numbers = [number for number, position in enumerate(positions) if position >= 0]
         numbers.sort(key=positions.__getitem__)
-        new, rows = self._partial(self.journal.generation + 1), []
+        new, places = self._partial(self.journal.generation + 1), array("q")
         with atomic_file(new) as file:
-            for number in numbers:
-                entry = self.journal.get(number)
-                self.refuse_edited([entry], "the lines are put in the order of the notes")
-                rows.append((len(rows) + 1, file.tell(), number))
-                file.write(self.read(entry))
-        self.journal.renumber(rows)
+            for entry in map(self.journal.get, numbers):
+                line = self.read(entry)
+                if digest(line) != entry.written:
+                    self.refuse_edited([entry], "the lines are put in the order of the notes")
+                places.append(file.tell())
+                file.write(line)
+        self.journal.renumber(zip(count(1), places, numbers))
         self.partial.unlink(missing_ok=True)
         self.partial = new
 

@@ -101,6 +101,29 @@ def test_the_same_model_in_another_place_reads_nothing_again(command, model, cli
     assert clinx(*command)[1].startswith("0 notes read; 4 as before;")
 
 
+FROM_THE_HUB = """
+import sys
+from clinx import cli
+from huggingface_hub import HfApi
+from tests.train.prediction.conftest import train_again
+from pathlib import Path
+model, command = Path(sys.argv[1]), ["predict", "--model", "org/ner", *sys.argv[2:]]
+HfApi().create_repo("org/ner", private=True)
+for change in (lambda: None, lambda: (model / "README.md").write_text("# A card"), lambda: train_again(model)):
+    change()
+    HfApi().upload_folder(repo_id="org/ner", folder_path=model)
+    cli.main(command)
+"""
+
+
+def test_a_model_on_the_hub_is_known_by_its_files(client, model, copy, tmp_path):
+    done = client("-c", FROM_THE_HUB, model, "--input", copy, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    shown = [line.split(";")[0] for line in done.stdout.splitlines()]
+    assert shown == ["4 notes read", "0 notes read", "4 notes read"]
+    assert "the model has changed: 4 notes are read again" in done.stderr
+
+
 def test_predictions_of_another_model_input_or_format_are_not_mixed(command, clinx, ensemble_run, notes):
     clinx(*command)
     for place, other in ((2, ensemble_run / "model"), (4, notes / "train")):
