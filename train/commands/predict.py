@@ -32,13 +32,12 @@ def main(argv: list[str]) -> None:
 
 
 def _summary(counts) -> str:
-    """As "120 notes read", or "4 notes read: 3 changed, 1 new; 116 as before, 2 removed since their notes are gone"."""
-    read = f"{counts.read:,} notes read"
-    if counts.changed:
-        read += f": {counts.changed:,} changed, {counts.new:,} new"
-    rest = [f"{counts.as_before:,} as before"] if counts.as_before else []
-    rest += [f"{counts.removed:,} removed, since their notes are gone"] if counts.removed else []
-    return "; ".join([read, ", ".join(rest)]) if rest else read
+    """As "4 notes read (3 changed, 1 new), 116 as before, 2 removed since their notes are gone"."""
+    kinds = f" ({counts.changed:,} changed, {counts.new:,} new)" if counts.changed else ""
+    parts = [f"{counts.read:,} notes read{kinds}"]
+    parts += [f"{counts.as_before:,} as before"] if counts.as_before else []
+    parts += [f"{counts.removed:,} removed since their notes are gone"] if counts.removed else []
+    return ", ".join(parts)
 
 
 def _parser() -> argparse.ArgumentParser:

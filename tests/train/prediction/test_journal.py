@@ -53,7 +53,7 @@ def test_all_notes_are_read_again_with_a_model_that_was_trained_again(command, m
     status, out, err = clinx(*command, "--format", format)
     assert status == 0 and out.startswith("4 notes read;") and "the model has changed: 4 notes are read again" in err
     assert predictions(tmp_path / "out") == anew(model, copy, format, tmp_path / "anew") != before
-    assert clinx(*command, "--format", format)[1].startswith("0 notes read; 4 as before;")
+    assert clinx(*command, "--format", format)[1].startswith("0 notes read, 4 as before;")
 
 
 @FORMATS
@@ -65,7 +65,7 @@ def test_nothing_of_the_old_model_is_left_when_reading_with_the_new_one_is_inter
     with interrupted(format, after=2):
         predict(str(model), str(copy), str(tmp_path / "out"), format)
     assert clinx("score", "--gold", copy, "--pred", tmp_path / "out")[0] == 2  # not complete
-    assert clinx(*command, "--format", format)[1].startswith("2 notes read; 2 as before;")
+    assert clinx(*command, "--format", format)[1].startswith("2 notes read, 2 as before;")
     assert predictions(tmp_path / "out") == anew(model, copy, format, tmp_path / "anew")
 
 
@@ -75,13 +75,13 @@ def test_notes_that_changed_came_or_went_are_said_and_predicted_anew(command, mo
     change(copy)
     status, out, _ = clinx(*command, "--format", format)
     assert status == 0
-    assert out.startswith("2 notes read: 1 changed, 1 new; 2 as before, 1 removed, since their notes are gone;")
+    assert out.startswith("2 notes read (1 changed, 1 new), 2 as before, 1 removed since their notes are gone;")
     expected = anew(model, copy, format, tmp_path / "anew")
     assert predictions(tmp_path / "out") == expected and list(predictions(tmp_path / "out")) == list(expected)
     if format == "jsonl":
         both = [(tmp_path / name / "predictions.jsonl").read_bytes() for name in ("out", "anew")]
         assert both[0].count(b"\n") == both[1].count(b"\n") == 4
-    assert clinx(*command, "--format", format)[1].startswith("0 notes read; 4 as before;")
+    assert clinx(*command, "--format", format)[1].startswith("0 notes read, 4 as before;")
 
 
 def test_notes_in_another_order_are_put_into_that_order(model, notes, tmp_path):
@@ -98,7 +98,7 @@ def test_the_same_model_in_another_place_reads_nothing_again(command, model, cli
     (tmp_path / "moved" / "README.md").write_text("a card")
     os.utime(tmp_path / "moved" / "model.safetensors", (1, 1))
     command[2] = tmp_path / "moved"
-    assert clinx(*command)[1].startswith("0 notes read; 4 as before;")
+    assert clinx(*command)[1].startswith("0 notes read, 4 as before;")
 
 
 FROM_THE_HUB = """
@@ -119,8 +119,8 @@ for change in (lambda: None, lambda: (model / "README.md").write_text("# A card"
 def test_a_model_on_the_hub_is_known_by_its_files(client, model, copy, tmp_path):
     done = client("-c", FROM_THE_HUB, model, "--input", copy, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    shown = [line.split(";")[0] for line in done.stdout.splitlines()]
-    assert shown == ["4 notes read", "0 notes read", "4 notes read"]
+    shown = [line.split(" read")[0] for line in done.stdout.splitlines()]
+    assert shown == ["4 notes", "0 notes", "4 notes"]
     assert "the model has changed: 4 notes are read again" in done.stderr
 
 
@@ -167,7 +167,7 @@ def test_the_ranking_is_of_the_predictions_that_are_there(ensemble_run, copy, tm
     rankings = [(tmp_path / name / "disagreement.tsv").read_text() for name in ("out", "anew")]
     assert rankings[0] == rankings[1] and changes["new"] in rankings[0] and changes["gone"] not in rankings[0]
     os.unlink(tmp_path / "out" / "disagreement.tsv")  # and may be asked for later
-    assert clinx(*command, "--output", tmp_path / "out")[1].startswith("0 notes read; 4 as before")
+    assert clinx(*command, "--output", tmp_path / "out")[1].startswith("0 notes read, 4 as before")
     assert (tmp_path / "out" / "disagreement.tsv").read_text() == rankings[1]
 
 
