@@ -1,4 +1,4 @@
-"""Find the entities of many notes, into BRAT or JSON Lines; an interrupted command goes on where it was."""
+"""Find the entities of many notes, into BRAT or JSON Lines; given again, it goes on, and reads what has changed."""
 
 import argparse
 from pathlib import Path

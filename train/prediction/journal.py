@@ -107,6 +107,10 @@ class Journal:
         """How many notes there are, and the bytes of their predictions."""
         return self.database.execute("SELECT count(*), coalesce(sum(size), 0) FROM notes").fetchone()
 
+    def end(self) -> int:
+        """Where the last prediction ends in its file, in bytes."""
+        return self.database.execute("SELECT coalesce(max(place + size), 0) FROM notes").fetchone()[0]
+
     def record(self, document: Document, written: bytes, place: int, figures: Figures) -> int:
         """Notes a prediction, in place of an earlier one of that id; returns its number, the highest of all."""
         row = (_key(document.id), digest_text(document.text), digest(written), place, len(written), *figures)

@@ -143,6 +143,7 @@ class JsonLinesWriter(Writer):
             if self._source() == self.complete and self.complete.exists():
                 os.replace(self.complete, self.partial)  # it is complete no more
             self.appender = open(self.partial, "ab", buffering=0)
+            self.appender.truncate(min(self.size, self.journal.end()))  # without a line that was cut off
         line, place = json_line(document), self.appender.seek(0, os.SEEK_END)
         try:
             written = 0
@@ -157,7 +158,7 @@ class JsonLinesWriter(Writer):
         super().clear(why)
         self.complete.unlink(missing_ok=True)
         self.partial.unlink(missing_ok=True)
-        self.size = 0
+        self.size, self.reader = 0, None
 
     def finish(self, positions: array) -> None:
         in_order = all(a < b for a, b in pairwise(position for position in positions if position >= 0))
