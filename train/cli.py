@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from importlib.metadata import version
 
@@ -49,6 +51,8 @@ FULL = os.strerror(errno.ENOSPC)
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; faults of the input or of the machine are one line on standard error and exit status 2."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)  # as of a cluster's queue: half-written files are removed
     try:
         try:
             return _run(verb, rest)
@@ -57,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # as of `clinx … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _terminate(*_) -> None:
+    raise SystemExit(143)
 
 
 def _run(verb: str, rest: list[str]) -> int:

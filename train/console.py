@@ -1,10 +1,12 @@
-"""What commands show: help, tables that no pipe cuts, and text that any terminal can print."""
+"""What commands show: help, tables that no pipe cuts, text that any terminal can print, and how far they are."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 
 if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` answers at once
@@ -12,6 +14,9 @@ if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help`
 
 
 PIPE_WIDTH = 10_000  # columns: a pipe has no width, so nothing is cut or wrapped there
+SHORT = 2  # seconds that nobody minds to wait without a bar
+LOG_EVERY = 30  # seconds between the lines that say how far a command is, where there is no terminal
+Item = TypeVar("Item")
 EXCLUDE = {  # the option of whatever reads a corpus
     "action": "append",
     "default": [],
@@ -53,3 +58,50 @@ def help_with_example(description: str, example: str) -> dict:
         "epilog": f"example:\n  {example}",
         "formatter_class": argparse.RawDescriptionHelpFormatter,
     }
+
+
+class Progress:
+    """How far a command is, on standard error: a bar in a terminal, and elsewhere, as in a log, a line now and then.
+
+    Args:
+        what: is being done, as "Reading".
+        unit: what is counted, in the plural.
+        total: how many there are, if it is known.
+        quiet: show nothing.
+    """
+
+    def __init__(self, what: str, unit: str, total: int | None = None, quiet: bool = False):
+        self.what, self.unit, self.of = what, unit, "" if total is None else f" of {total:,}"
+        self.count, self.begun = 0, time.monotonic()
+        self.next_line = float("inf") if quiet else self.begun + LOG_EVERY
+        self.bar = None
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm  # not above: `--help` answers at once
+
+            self.bar = tqdm(desc=what, total=total, unit=f" {unit}", leave=False, delay=SHORT)
+
+    def update(self, n: int = 1) -> None:
+        """Counts `n` more."""
+        self.count += n
+        if self.bar is not None:
+            self.bar.update(n)
+        elif (now := time.monotonic()) >= self.next_line:
+            self.next_line = now + LOG_EVERY
+            speed = self.count / (now - self.begun)
+            print(
+                f"{self.what}: {self.count:,}{self.of} {self.unit}, {speed:,.1f} a second", file=sys.stderr, flush=True
+            )
+
+    def through(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, each counted when the next is asked for."""
+        with self:
+            for item in items:
+                yield item
+                self.update()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,29 +1,46 @@
-"""Whether a model is still the one that it was: a digest of its files, or its commit on the Hub."""
+"""Whether a model is still the one that it was."""
 
-from functools import cache
-from hashlib import blake2b
+import re
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 
-SAID_OF_IT = ("README.md", "results.json")  # files that change nothing of what the model does
+DECIDES = re.compile(  # the files of a model on which depends what it computes
+    r"config\.json|(model|pytorch_model)\b.*\.(safetensors|bin|json)|(tokenizer|vocab|merges|special_tokens|added_tokens).*"
+    r"|.*\.model"
+)
 
 
-@cache
-def model_fingerprint(name: str, revision: str | None = None) -> str:
-    """The commit of a model on the Hub, or 32 hexadecimal digits made of all files in its folder (BLAKE2b).
+def model_commit(name: str, revision: str | None = None) -> str:
+    """The digest of a model in a folder, or the commit of one on the Hub, whose weights need not be here yet.
 
-    Each is read once in a process. Raises OSError where there is no such model.
+    Raises OSError where there is no such model.
     """
-    if not Path(name).is_dir():
-        from transformers.utils import cached_file  # not above: seconds
+    return model_digest(name) if Path(name).is_dir() else _snapshot(name, revision).name
 
-        return Path(cached_file(name, "config.json", revision=revision)).parent.name
-    of_model = blake2b(digest_size=16)
-    for path in sorted(Path(name).iterdir()):
-        if path.is_file() and path.name not in SAID_OF_IT and not path.name.startswith("."):
-            of_file = blake2b()
-            with open(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    of_file.update(block)
-            of_model.update(path.name.encode() + of_file.digest())
-    return of_model.hexdigest()
+
+def model_digest(name: str) -> str:
+    """SHA-256 of the files of a model that decide what it computes, in its folder or in the cache of the Hub.
+
+    Raises OSError where there is no such model.
+    """
+    folder = Path(name) if Path(name).is_dir() else _snapshot(name)
+    files = [(path, path.stat()) for path in sorted(folder.iterdir()) if DECIDES.fullmatch(path.name)]
+    return _digest(tuple((path, state.st_mtime_ns, state.st_size) for path, state in files))
+
+
+@lru_cache(maxsize=8)
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files, which are read anew once they have changed: at more than a gigabyte a second."""
+    total = sha256()
+    for path, *_ in files:
+        with open(path, "rb") as file:
+            total.update(path.name.encode() + b"\0" + file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _snapshot(name: str, revision: str | None = None) -> Path:
+    from transformers.utils import cached_file  # not above: seconds
+
+    return Path(cached_file(name, "config.json", revision=revision)).parent

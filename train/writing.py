@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one command at a time writes."""
+"""Files that appear whole or not at all, and folders that one command at a time writes, apart from what it reads."""
 
 import json
 import os
@@ -69,3 +69,20 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def refuse_overlap(source: str | Path, folder: Path) -> None:
+    """Raises InputError where the input, if it is on this disk, and the folder of the output are the same or one is
+    inside of the other: what is written would be read as input, or the input as what was written."""
+    if not os.path.exists(source):
+        return  # on the Hub, or inside of an archive
+    of_input, of_output = Path(source).resolve(), folder.resolve()
+    if of_input == of_output:
+        fault = "found the same folder for input and output"
+    elif of_input in of_output.parents:
+        fault = f"found this output inside of the input {source}"
+    elif of_output in of_input.parents:
+        fault = f"found the input {source} inside of this output"
+    else:
+        return
+    raise InputError(f"{folder}: {fault}, so that one would be taken for the other; choose an output beside it")

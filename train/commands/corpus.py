@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ..console import EXCLUDE, console, help_with_example, printable, show_any_text
+from ..console import EXCLUDE, Progress, console, help_with_example, printable, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
 from ..corpora.documents import Problem, telling_problems
 from ..corpora.source import SPLITS, local_path, looks_local
@@ -113,9 +113,7 @@ def _options(args) -> dict:
 
 
 def _stats(args) -> None:
-    from tqdm import tqdm  # not above: `--help` answers at once
-
-    from ..corpora.statistics import corpus_stats
+    from ..corpora.statistics import corpus_stats  # not above: `--help` answers at once
 
     tokenizer = None if args.tokenizer is None else _tokenizer(args.tokenizer)
     task = TASKS[args.task] if args.task else None
@@ -134,9 +132,9 @@ def _stats(args) -> None:
             splits = {"all": read_corpus(path, args.format, **options)}
         columns, problems = {}, []
         for name, part in splits.items():
-            bar = tqdm(part, "Reading", unit=" notes", leave=False, disable=None)
             where = f"{path}, split {name}" if task else path
-            columns[name], part_problems = corpus_stats(telling_problems(where, bar), tokenizer, args.unit)
+            documents = telling_problems(where, Progress("Reading", "notes").through(part))
+            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
             problems += part_problems
         _print_stats(args, path, task, columns)
         for problem in problems if args.verbose else ():

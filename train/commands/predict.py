@@ -1,4 +1,4 @@
-"""Find the entities of many notes, into BRAT or JSON Lines; an interrupted command goes on where it was."""
+"""Find the entities of many notes, into BRAT or JSON Lines; given again, it goes on, and reads what has changed."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..prediction.predict import predict  # not above: `--help` answers at once
 
-    count = predict(
+    counts = predict(
         args.model,
         args.input,
         args.output,
@@ -27,9 +27,18 @@ def main(argv: list[str]) -> None:
         disagreement=args.disagreement,
         max_members_in_memory=args.max_members_in_memory,
     )
-    print(f"{count} notes read; predictions in {args.output}")
+    print(f"{_summary(counts)}; predictions in {args.output}")
     if args.disagreement:
         print(f"what to annotate next, first to last: {Path(args.output, 'disagreement.tsv')}")
+
+
+def _summary(counts) -> str:
+    """As "4 notes read (3 changed, 1 new), 116 as before, 2 removed since their notes are gone"."""
+    kinds = f" ({counts.changed:,} changed, {counts.new:,} new)" if counts.changed else ""
+    parts = [f"{counts.read:,} notes read{kinds}"]
+    parts += [f"{counts.as_before:,} as before"] if counts.as_before else []
+    parts += [f"{counts.removed:,} removed since their notes are gone"] if counts.removed else []
+    return ", ".join(parts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import EXCLUDE, console, help_with_example, printable
+from ..console import EXCLUDE, Progress, console, help_with_example, printable
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import Document, telling_problems
 from ..writing import atomic_file, check_writable
@@ -52,10 +52,8 @@ def main(argv: list[str]) -> None:
 
 
 def _read(path: str, format: str | None, exclude: list[str]) -> list[Document]:
-    from tqdm import tqdm
-
-    bar = tqdm(read_corpus(path, format, exclude=exclude), "Reading", unit=" notes", delay=2, leave=False, disable=None)
-    return list(telling_problems(path, bar))
+    documents = Progress("Reading", "notes").through(read_corpus(path, format, exclude=exclude))
+    return list(telling_problems(path, documents))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,12 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from datasets import ClassLabel, Features, List, Value
-from tqdm import tqdm
 
 from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 
+from ..console import Progress
 from ..errors import InputError
-from ..writing import check_writable
+from ..writing import check_writable, refuse_overlap
 from .documents import Document, Problem, telling_problems, without_surrogates
 from .formats.brat import write_brat
 from .formats.conll import write_conll
@@ -23,7 +23,6 @@ from .synthetic import synthetic_notes
 from .tasks import Task
 
 
-BAR = {"unit": " notes", "leave": False, "disable": None}
 TARGETS = ("dataset", "jsonl", "brat", "conll")
 
 
@@ -50,14 +49,15 @@ def convert(
         Documents by split, what could not be read exactly, and what cannot be held in that form. The first is told on
         standard error too.
 
-    Raises InputError as the readers do, and for a folder that is there already.
+    Raises InputError as the readers do, and for a folder that is there already or overlaps with the corpus.
     """
     folder = local_path(out).absolute()
+    refuse_overlap(local_path(path), folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: found it there already; choose another --out, or remove it.")
     check_writable(folder / to)
     splits = {
-        name: list(telling_problems(f"{path}, split {name}", tqdm(part, f"Reading {name}", **BAR)))
+        name: list(telling_problems(f"{path}, split {name}", Progress(f"Reading {name}", "notes").through(part)))
         for name, part in read_splits(path, format, task, **options).items()
     }
     lost: list[Problem] = []

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from modeling_clinx import DocumentPredictor
 from modeling_clinx.crf_clinx import compact
 from modeling_clinx.windows_clinx import tokenize
 
+from ..console import Progress
 from ..corpora.documents import Document
 from ..errors import InputError
 
@@ -39,7 +39,7 @@ def add_teacher_marginals(
     """
     predictor = _load_teacher(teacher, tokenizer, config, batch_size)
     windows = iter(features)
-    for document in tqdm(documents, "Reading as the ensemble", disable=None):
+    for document in Progress("Reading as the ensemble", "notes", len(documents)).through(documents):
         tokens = tokenize(predictor.tokenizer, [document.text], config.unit)
         size = int(tokens[0].chain.sum())
         document_windows, cuts = [], [0]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ..corpora.documents import Document, digest
 from ..errors import InputError
-from ..fingerprint import model_fingerprint
+from ..fingerprint import model_commit
 from ..recipe import RENAMED, Recipe
 from ..writing import write_json
 
 
-Inputs = dict[str, str | dict[str, str]]  # a model's fingerprint, or the digests of documents by their ids
+Inputs = dict[str, str | dict[str, str]]  # a model's digest or commit, or the digests of documents by their ids
 CHECKPOINT_FILES = ("model*.safetensors", "optimizer.*", "scheduler.pt", "rng_state*.pth")
 
 
@@ -115,7 +115,7 @@ def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> In
     for use, name, revision in (("encoder", recipe.encoder, recipe.revision), ("teacher", recipe.distill, None)):
         if name:
             try:
-                inputs[use] = model_fingerprint(name, revision)
+                inputs[use] = model_commit(name, revision)
             except OSError as error:
                 raise InputError(f"cannot start from the {use} {name}: {error}") from error
     return inputs

@@ -160,7 +160,7 @@ class ClinXTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model)
         predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
         share = documents[self.args.process_index :: self.args.world_size]
-        predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm or None)
+        predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm)
         predicted = gather_object([document for document, _ in predicted])
         result = score(documents, predicted)
         seconds = time.perf_counter() - start

@@ -1,21 +1,40 @@
-"""Find the entities of many notes in flat memory, going on after an interruption."""
+"""Find the entities of many notes in flat memory, going on after an interruption and with what has changed."""
 
-import json
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+from modeling_clinx import DocumentPredictor
 
-from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
-
+from ..console import Progress
 from ..corpora import read_corpus
 from ..corpora.documents import Document
 from ..errors import InputError
+from ..fingerprint import model_digest
 from ..scoring.evaluation import predict_documents
-from .disagreement import DisagreementRanking
+from ..writing import exclusive, refuse_overlap
+from .disagreement import write_ranking
+from .journal import Entry, Figures, Journal, digest_text
+from .loading import load_predictor
 from .writers import WRITERS, Writer
+
+
+class Counts(NamedTuple):
+    """What became of the notes of the input, and of those that are no longer in it."""
+
+    new: int
+    changed: int
+    as_before: int
+    removed: int
+
+    @property
+    def read(self) -> int:
+        return self.new + self.changed
 
 
 def predict(
@@ -30,82 +49,102 @@ def predict(
     device: str | None = None,
     disagreement: bool = False,
     max_members_in_memory: int | None = None,
-) -> int:
-    """Writes predictions for the documents at `source`; returns how many were read this time.
+) -> Counts:
+    """Writes predictions for the documents at `source`, and says which were read this time.
 
-    With `brat`: NAME.txt and NAME.ann of each document. With `jsonl`: `predictions.jsonl`, which is called
-    `predictions.jsonl.partial` until it is complete. A document is written whole or not at all, and those that an
-    interrupted call wrote are passed over. Memory does not grow with the number of documents, but for their ranking.
+    With `brat`: NAME.txt and NAME.ann of each document. With `jsonl`: `predictions.jsonl`, which has that name only
+    while it is complete. A document is written whole or not at all. What an earlier call wrote is passed over, but for
+    notes whose text has changed since; predictions of notes that are gone are removed; and where the files of the model
+    have changed, all predictions are made again. Memory does not grow with the number of documents, but for their ids.
 
     Args:
         exclude: patterns of files that are left out, see `Reading`.
         batch_size: windows that the encoder reads at a time.
-        disagreement: also write `disagreement.tsv`, see `DisagreementRanking`.
+        disagreement: also write `disagreement.tsv`, see `write_ranking`.
         max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
 
-    Raises InputError for documents or a model that cannot be read, an output folder with predictions of another model
-    or source, and disagreement asked of a single model.
+    Raises InputError for documents or a model that cannot be read, an output folder that another command is writing,
+    that overlaps with the input, that holds anything else or was edited where it would be overwritten, and disagreement
+    asked of a single model.
     """
     folder = Path(output)
+    refuse_overlap(source, folder)
     documents = read_corpus(source, source_format, annotated=False, exclude=exclude)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
-    claim = {"model": str(model), "input": str(source), "format": format}
-    claim |= {"disagreement": True} if disagreement else {}
-    claim_file = folder / ".clinx-predict.json"
-    if claim_file.exists() and (before := json.loads(claim_file.read_text())) != claim:
-        raise InputError(f"{folder} holds predictions of {before}: choose another --output, or remove that folder")
     predictor = load_predictor(model, batch_size, device, max_members_in_memory)
     if disagreement and predictor.model.config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
-    folder.mkdir(parents=True, exist_ok=True)
-    claim_file.write_text(json.dumps(claim))
-    if (folder / "predictions.jsonl").exists():
-        return 0
-    ranking = DisagreementRanking(folder) if disagreement else None
-    return write_predictions(documents, predictor, WRITERS[format](folder), ranking)
+    claim = {"model": _place(model), "digest": model_digest(model), "input": _place(source), "format": format}
+    with exclusive(folder), Journal.opened(folder) as journal:
+        writer, ranking = WRITERS[format](folder, journal), folder / "disagreement.tsv"
+        _begin(claim, writer, ranking)
+        counts = write_predictions(documents, predictor, writer)
+        if disagreement or ranking.exists():
+            write_ranking(journal, ranking)
+    return counts
 
 
-def load_predictor(
-    model: str, batch_size: int = 16, device: str | None = None, max_members_in_memory: int | None = None
-) -> DocumentPredictor:
-    """The predictor of a model repo, on the device; raises InputError for what is no model of CLIN-X."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        if max_members_in_memory is None:
-            network = AutoModelForTokenClassification.from_pretrained(model).to(device)
-        elif hasattr(AutoConfig.from_pretrained(model), "members"):
-            placed = {"max_members_in_memory": max_members_in_memory, "device_map": device}
-            network = AutoModelForTokenClassification.from_pretrained(model, **placed)
-        else:
-            raise InputError(f"{model} is a single model: max-members-in-memory is about an ensemble")
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot load the model {model}: {error}") from error
-    if not isinstance(network, (ClinXForTokenClassification, ClinXEnsembleForTokenClassification)):
-        raise InputError(f"{model} is a {type(network).__name__}, expected a model or an ensemble of CLIN-X")
-    return DocumentPredictor(network, tokenizer, batch_size)
+def _begin(claim: dict, writer: Writer, ranking: Path) -> None:
+    """Makes the folder one of predictions of this model, input and format, without any of another model."""
+    folder, journal, before = writer.folder, writer.journal, writer.journal.claim
+    if before is None:
+        writer.refuse_others()
+        journal.begin(claim)
+    elif before["digest"] == claim["digest"] and before | {"model": claim["model"]} == claim:
+        return
+    elif before | {"digest": claim["digest"]} == claim:
+        why = "the model has changed"
+        writer.clear(why)
+        ranking.unlink(missing_ok=True)
+        print(f"{why}: {journal.totals()[0]} notes are read again", file=sys.stderr)
+        journal.begin(claim)
+    else:
+        raise InputError(
+            f"{folder} holds predictions of {before['model']} for {before['input']} as {before['format']}: choose "
+            "another --output, or remove that folder"
+        )
 
 
-def write_predictions(
-    documents: Iterable[Document],
-    predictor: DocumentPredictor,
-    writer: Writer,
-    ranking: DisagreementRanking | None = None,
-) -> int:
-    """Reads and writes the documents that are not done yet; returns how many."""
-    count, complete = 0, False
-    todo = (document for number, document in enumerate(documents) if not writer.is_done(number, document))
-    try:
-        for document, prediction in predict_documents(todo, predictor):
-            if ranking:  # before the document, so that none is left out after an interruption
-                ranking.add(document, prediction)
-            writer.write(document)
-            count += 1
-        complete = True
-    finally:
-        writer.close(complete)
-        if ranking:
-            ranking.close(complete)
-    return count
+def write_predictions(documents: Iterable[Document], predictor: DocumentPredictor, writer: Writer) -> Counts:
+    """Reads and writes the documents that are new or have changed, and removes predictions of those that are gone."""
+    journal = writer.journal
+    positions = array("q")  # by number in the journal, where in the input a note is; -1 for none
+    waiting: deque[tuple[int, Entry | None]] = deque()  # of documents that are being read
+    new = changed = as_before = 0
+
+    def see(number: int, position: int) -> None:
+        positions.extend([-1] * (number + 1 - len(positions)))
+        positions[number] = position
+        progress.update()
+
+    def todo() -> Iterator[Document]:
+        nonlocal as_before
+        for position, document in enumerate(documents):
+            entry = journal.find(document.id)
+            if entry and entry.text == digest_text(document.text) and writer.holds(entry):
+                as_before += 1
+                see(entry.number, position)
+            else:
+                waiting.append((position, entry))
+                yield document
+
+    with Progress("Reading", "notes") as progress:
+        for document, prediction in predict_documents(todo(), predictor, quiet=True):
+            position, before = waiting.popleft()
+            disputed = 0 if prediction.agreement is None else int((prediction.agreement < 1).sum())
+            figures = Figures(float(prediction.disagreement), len(document.entities), disputed)
+            see(writer.write(document, figures, before), position)
+            is_changed = before is not None and before.text != digest_text(document.text)
+            new, changed = new + (not is_changed), changed + is_changed
+    gone = []
+    if journal.totals()[0] > new + changed + as_before:
+        gone = [entry for entry in journal if entry.number >= len(positions) or positions[entry.number] < 0]
+        writer.remove(gone, "their notes are no longer in the input")
+        journal.forget(gone)
+    writer.finish(positions)
+    return Counts(new, changed, as_before, len(gone))
+
+
+def _place(name: str) -> str:
+    """A path from the root, so that it means the same from every folder; or a name on the Hub."""
+    return os.path.abspath(name) if os.path.exists(name) else str(name)

@@ -1,76 +1,193 @@
-"""Predictions on disk, as BRAT or JSON Lines: each document whole or not at all, and which are there already."""
+"""Predictions on disk, as BRAT or JSON Lines: each document whole or not at all, and never in place of others' work."""
 
 import os
+from array import array
+from collections.abc import Iterable
+from itertools import count, pairwise
 from pathlib import Path
-from typing import Protocol
 
 from ..corpora.documents import Document
-from ..corpora.formats.brat import write_brat
+from ..corpora.formats.brat import ann_text, write_brat
 from ..corpora.formats.jsonl import json_line
+from ..errors import InputError
+from ..writing import atomic_file
+from .journal import Entry, Figures, Journal, digest
 
 
-class Writer(Protocol):
-    """Where predicted documents go."""
+class Writer:
+    """Where predicted documents go; the folder's journal knows each that is there, and nothing else is overwritten."""
 
-    def is_done(self, number: int, document: Document) -> bool:
-        """Whether an earlier call has written it; `number` counts the documents of the input from 0."""
+    suffixes: tuple[str, ...]  # of the files that it writes
 
-    def write(self, document: Document) -> None:
-        """Writes it, whole or not at all."""
+    def __init__(self, folder: Path, journal: Journal):
+        self.folder, self.journal = folder, journal
 
-    def close(self, complete: bool) -> None:
-        """Ends the writing; `complete` says whether all documents of the input are written."""
+    def holds(self, entry: Entry) -> bool:
+        """Whether a prediction that the journal knows is still on disk."""
+        raise NotImplementedError
+
+    def read(self, entry: Entry) -> bytes | None:
+        """The prediction as it is on disk; None where it is not."""
+        raise NotImplementedError
+
+    def write(self, document: Document, figures: Figures, before: Entry | None) -> int:
+        """Writes a prediction, whole or not at all, in place of the one `before`; returns its number in the journal."""
+        raise NotImplementedError
+
+    def remove(self, entries: Iterable[Entry], why: str) -> None:
+        """Removes predictions from the disk, which are then to be forgotten; `entries` can be gone through twice."""
+        self.refuse_edited(entries, why)
+
+    def clear(self, why: str) -> None:
+        """Removes all predictions from the disk."""
+        self.remove(self.journal, why)
+
+    def finish(self, positions: array) -> None:
+        """Called when all notes are written; `positions[number]` is a note's place in the input, -1 for one unused."""
+
+    def refuse_others(self) -> None:
+        """Raises InputError for a file in the folder that would be taken for a prediction."""
+        for parent, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                if name.endswith(self.suffixes) and not name.startswith("."):
+                    self.refuse_other(Path(parent, name))
+
+    def refuse_other(self, path: Path) -> None:
+        raise InputError(
+            f"{path}: found this file, which `clinx predict` did not write, where its predictions go; choose another "
+            "--output, or move the file away"
+        )
+
+    def refuse_edited(self, entries: Iterable[Entry], why: str) -> None:
+        """Raises InputError for predictions that somebody changed since they were written."""
+        contents = ((entry, self.read(entry)) for entry in entries)
+        edited = [entry.id for entry, content in contents if content is not None and digest(content) != entry.written]
+        if edited:
+            shown = ", ".join(map(repr, edited[:3])) + (", …" if len(edited) > 3 else "")
+            raise InputError(
+                f"{self.folder}: found {len(edited)} predictions that were edited after they were written ({shown}), "
+                f"and would be lost since {why}; choose another --output, or move them away"
+            )
 
 
-class BratWriter:
+class BratWriter(Writer):
     """NAME.txt and NAME.ann of each document, in a folder."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    suffixes = (".txt", ".ann")
 
-    def is_done(self, number: int, document: Document) -> bool:
-        return (self.folder / f"{document.id}.ann").exists()
+    def holds(self, entry: Entry) -> bool:
+        return self._path(entry.id, ".ann").exists()
 
-    def write(self, document: Document) -> None:
+    def read(self, entry: Entry) -> bytes | None:
+        try:
+            return self._path(entry.id, ".ann").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, document: Document, figures: Figures, before: Entry | None) -> int:
+        content = ann_text(document, self.folder).encode("utf-8")
+        if before:
+            self.refuse_edited([before], "the text of the note has changed")
+            self._path(document.id, ".ann").unlink(missing_ok=True)  # it is about another text than the new .txt
+        else:
+            for path in (self._path(document.id, suffix) for suffix in self.suffixes):
+                if path.exists():
+                    self.refuse_other(path)
+        number = self.journal.record(document, content, 0, figures)  # first, so that the files are known as ours
         write_brat(document, self.folder)
+        return number
 
-    def close(self, complete: bool) -> None:
-        pass
+    def remove(self, entries: Iterable[Entry], why: str) -> None:
+        super().remove(entries, why)
+        for entry in entries:
+            for suffix in (".ann", ".txt"):
+                self._path(entry.id, suffix).unlink(missing_ok=True)
+
+    def _path(self, id: str, suffix: str) -> Path:
+        return self.folder / f"{id}{suffix}"
 
 
-class JsonLinesWriter:
-    """`predictions.jsonl` in a folder, which is called `predictions.jsonl.partial` until it is complete."""
+class JsonLinesWriter(Writer):
+    """`predictions.jsonl` in a folder, in the order of the input; a file of that name is complete.
 
-    def __init__(self, folder: Path):
-        self.complete, self.partial = folder / "predictions.jsonl", folder / "predictions.jsonl.partial"
-        self.n_done = float("inf") if self.complete.exists() else whole_lines(self.partial)
-        self.file = None
+    Until it is, it is called `predictions.jsonl.N.partial`, and lines are appended to it. Where lines have to leave or
+    to change places in the end, it is rewritten as generation N + 1, to which the journal turns in one step.
+    """
 
-    def is_done(self, number: int, document: Document) -> bool:
-        return number < self.n_done
+    suffixes = (".jsonl", ".jsonl.gz", ".partial")
 
-    def write(self, document: Document) -> None:
-        self.file = self.file or open(self.partial, "ab")
-        self.file.write(json_line(document))
+    def __init__(self, folder: Path, journal: Journal):
+        super().__init__(folder, journal)
+        self.complete, self.partial = folder / "predictions.jsonl", self._partial(journal.generation)
+        for path in folder.glob("predictions.jsonl.*.partial") if journal.claim else ():
+            if path != self.partial:  # of a rewriting that was interrupted before or after the journal's step
+                path.unlink()
+        self.size = self._source().stat().st_size if self._source().exists() else 0
+        self.reader = self.appender = None  # files, once they are needed
 
-    def close(self, complete: bool) -> None:
-        if self.file:
-            self.file.close()
-        if complete and not self.complete.exists():
+    def holds(self, entry: Entry) -> bool:
+        return entry.place + entry.size <= self.size
+
+    def read(self, entry: Entry) -> bytes | None:
+        if not self.holds(entry):
+            return None
+        self.reader = self.reader or open(self._source(), "rb")
+        self.reader.seek(entry.place)
+        return self.reader.read(entry.size)
+
+    def write(self, document: Document, figures: Figures, before: Entry | None) -> int:
+        if before:
+            self.refuse_edited([before], "the text of the note has changed")
+        if not self.appender:
+            if self._source() == self.complete and self.complete.exists():
+                os.replace(self.complete, self.partial)  # it is complete no more
+            self.appender = open(self.partial, "ab", buffering=0)
+            self.appender.truncate(min(self.size, self.journal.end()))  # without a line that was cut off
+        line, place = json_line(document), self.appender.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(line):
+                written += self.appender.write(line[written:])
+        except OSError as error:
+            raise InputError(f"document {document.id!r}: cannot be written to {self.partial} ({error}).") from None
+        self.size = place + len(line)
+        return self.journal.record(document, line, place, figures)  # last, so that its line is whole
+
+    def clear(self, why: str) -> None:
+        super().clear(why)
+        self.complete.unlink(missing_ok=True)
+        self.partial.unlink(missing_ok=True)
+        self.size, self.reader = 0, None
+
+    def finish(self, positions: array) -> None:
+        in_order = all(a < b for a, b in pairwise(position for position in positions if position >= 0))
+        if not in_order or self.journal.totals()[1] != self.size:
+            self._rewrite(positions)
+        if self.partial.exists():
             os.replace(self.partial, self.complete)
 
+    def _rewrite(self, positions: array) -> None:
+        """Puts the lines in the order of the input, without those that the journal does not know."""
+        numbers = [number for number, position in enumerate(positions) if position >= 0]
+        numbers.sort(key=positions.__getitem__)
+        new, places = self._partial(self.journal.generation + 1), array("q")
+        with atomic_file(new) as file:
+            for entry in map(self.journal.get, numbers):
+                line = self.read(entry)
+                if digest(line) != entry.written:
+                    self.refuse_edited([entry], "the lines are put in the order of the notes")
+                places.append(file.tell())
+                file.write(line)
+        self.journal.renumber(zip(count(1), places, numbers))
+        self.partial.unlink(missing_ok=True)
+        self.partial = new
 
-WRITERS: dict[str, type] = {"brat": BratWriter, "jsonl": JsonLinesWriter}
+    def _source(self) -> Path:
+        return self.partial if self.partial.exists() else self.complete
+
+    def _partial(self, generation: int) -> Path:
+        return self.folder / f"predictions.jsonl.{generation}.partial"
 
 
-def whole_lines(path: Path) -> int:
-    """The number of complete lines of a file; a line that was cut off is removed from it."""
-    if not path.exists():
-        return 0
-    count = size = 0
-    with open(path, "rb+") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                count, size = count + 1, size + len(line)
-        file.truncate(size)
-    return count
+WRITERS: dict[str, type[Writer]] = {"brat": BratWriter, "jsonl": JsonLinesWriter}

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
+from ..console import Progress
 from ..corpora.documents import Document, Entity
 from ..corpora.formats.jsonl import write_jsonl
 from .scores import score
@@ -19,14 +18,14 @@ class Evaluation(NamedTuple):
     scores: dict  # strict scores, as `score` returns them
 
 
-def predict_documents(documents: Iterable[Document], predictor, quiet: bool | None = None) -> Iterator:
+def predict_documents(documents: Iterable[Document], predictor, quiet: bool = False) -> Iterator:
     """Yields pairs of a document, with the predicted mentions in place of its own, and its prediction.
 
     Documents are read ahead by a bounded number of subwords, so that memory stays flat.
 
     Args:
         predictor: a `DocumentPredictor`.
-        quiet: no progress bar; by default there is one in a terminal.
+        quiet: do not show how far it is.
     """
     ahead: deque[Document] = deque()  # read by the predictor, not yet yielded
 
@@ -36,8 +35,7 @@ def predict_documents(documents: Iterable[Document], predictor, quiet: bool | No
             yield document.text
 
     total = len(documents) if isinstance(documents, Sequence) else None
-    bar = tqdm(predictor(texts()), "Reading", total, unit=" notes", leave=False, disable=quiet)
-    for prediction in bar:
+    for prediction in Progress("Reading", "notes", total, quiet).through(predictor(texts())):
         document = ahead.popleft()
         yield Document(document.id, document.text, entities_of(prediction)), prediction
 

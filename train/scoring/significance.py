@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
+from ..console import Progress
 from ..corpora.documents import Document
 from ..errors import InputError
 from .scores import document_counts
@@ -54,8 +54,8 @@ def _f1(sums: np.ndarray) -> np.ndarray:
 def _resampled_differences(a: np.ndarray, b: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """(resamples,): a's F1 minus b's on as many documents, drawn with replacement; both systems on the same ones."""
     both, n = np.hstack([a, b]).astype(float), len(a)  # (documents, 4)
-    bar = tqdm(range(RESAMPLES), "Resampling", unit="", delay=2, leave=False, disable=None)
-    draws = (random.integers(n, size=n, dtype=np.int32) for _ in bar)
+    resamples = Progress("Comparing", "resamples", RESAMPLES).through(range(RESAMPLES))
+    draws = (random.integers(n, size=n, dtype=np.int32) for _ in resamples)
     sums = np.stack([np.bincount(draw, minlength=n) @ both for draw in draws])
     return _f1(sums[:, :2]) - _f1(sums[:, 2:])
 

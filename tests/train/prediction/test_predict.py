@@ -1,18 +1,25 @@
 """`clinx predict`: what it writes, and how it goes on after an interruption."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from clinx import cli
 from clinx.corpora import read_corpus
-from clinx.errors import InputError
+from clinx.corpora.documents import Document
+from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.prediction.predict import predict
+from clinx.prediction.writers import JsonLinesWriter
+from clinx.writing import exclusive
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 
-
-def test_a_model_that_is_not_there_is_told(notes, tmp_path, capsys):
-    arguments = ["--input", str(notes / "validation"), "--output", str(tmp_path / "out")]
-    assert cli.main(["predict", "--model", "/no/model", *arguments]) == 2
-    assert "cannot load the model /no/model" in capsys.readouterr().err
+from .conftest import predictions
 
 
 def test_files_that_are_no_notes_are_not_read(notes, tmp_path, capsys):
@@ -39,22 +46,183 @@ def test_predictions_are_those_of_the_predictor(run, notes, tmp_path, format):
 
 
 @pytest.mark.parametrize("format", ["brat", "jsonl"])
-def test_prediction_goes_on_where_it_was_cut_off(run, notes, tmp_path, interrupted, format):
+def test_prediction_goes_on_where_it_was_cut_off(run, notes, tmp_path, interrupted, monkeypatch, format):
     arguments = (str(run / "model"), str(notes / "validation"), str(tmp_path / "out"), format)
-    assert predict(*arguments[:2], str(tmp_path / "whole"), format) == 4
+    assert predict(*arguments[:2], str(tmp_path / "whole"), format).read == 4
     with interrupted(format, after=2):
         predict(*arguments)
     if format == "jsonl":
-        with open(tmp_path / "out" / "predictions.jsonl.partial", "ab") as file:
+        with open(tmp_path / "out" / "predictions.jsonl.0.partial", "ab") as file:
             file.write(b'{"id": "half a li')
-    assert predict(*arguments) == 2
-    assert predict(*arguments) == 0
+        monkeypatch.setattr(JsonLinesWriter, "_rewrite", None)  # which would need as much disk again
+    assert predict(*arguments).read == 2
+    assert predict(*arguments).read == 0
     name = "predictions.jsonl" if format == "jsonl" else "."
     assert list(read_corpus(tmp_path / "out" / name)) == list(read_corpus(tmp_path / "whole" / name))
     assert not [path for path in (tmp_path / "out").iterdir() if path.suffix in (".partial", ".tmp")]
 
 
-def test_predictions_of_another_model_are_not_mixed(run, notes, tmp_path):
-    predict(str(run / "model"), str(notes / "validation"), str(tmp_path / "out"))
-    with pytest.raises(InputError, match="holds predictions of"):
-        predict(str(run / "model"), str(notes / "train"), str(tmp_path / "out"))
+@pytest.fixture
+def command(run, notes, tmp_path):
+    return ["predict", "--model", run / "model", "--input", notes / "validation", "--output", tmp_path / "out"]
+
+
+@pytest.mark.parametrize(
+    "options, shown",
+    [
+        (["--device", "foo"], "found the device 'foo', expected one that is here: cpu"),
+        (["--device", "cuda:9"], "found the device 'cuda:9', expected one that is here: cpu"),
+        (["--device", "meta"], "found the device 'meta', expected one that is here: cpu"),
+        (["--batch-size", "0"], "found 0 for batch-size, expected 1 or more"),
+        (["--batch-size", "-3"], "found -3 for batch-size, expected 1 or more"),
+        (["--max-members-in-memory", "0"], "found 0 for max-members-in-memory, expected 1 or more"),
+        (["--model", "/no/model"], "/no/model: found no such folder"),
+        (["--model", "runs/my-notes/model"], "runs/my-notes/model: found no such folder"),
+        (
+            ["--model", "{run}"],
+            "{run}: found no config.json in this folder, expected a model's; did you mean {run}/model",
+        ),
+        (["--model", "{notes}"], "{notes}: found no config.json in this folder"),
+        (["--model", "{run}/metrics.json"], "{run}/metrics.json: found a file, expected the folder"),
+        (["--output", "{run}/metrics.json"], "{run}/metrics.json"),
+        (["--output", "{run}/metrics.json/out"], "{run}/metrics.json"),
+        (["--output", "/proc/nowhere/out"], "/proc/nowhere"),
+    ],
+)
+def test_what_cannot_be_is_one_line_that_says_so(command, run, notes, tmp_path, clinx, options, shown):
+    names = {"run": run, "notes": notes}
+    status, _, err = clinx(*command, *(option.format(**names) for option in options))
+    *progress, error = err.splitlines()
+    assert status == 2 and error.startswith("clinx predict: error: ") and shown.format(**names) in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_whose_files_are_damaged_is_told(command, run, clinx, tmp_path):
+    model = command[2] = shutil.copytree(run / "model", tmp_path / "model")
+    for name, content in (("model.safetensors", b"half"), ("tokenizer.json", b"{"), ("config.json", b"{")):
+        (model / name).write_bytes(content)
+        status, _, err = clinx(*command)
+        assert status == 2 and f"clinx predict: error: cannot load the model {model}: " in err
+
+
+@pytest.mark.parametrize("format, name", [("brat", "a.ann"), ("brat", "deep/er/a.txt"), ("jsonl", "gold.jsonl")])
+def test_files_of_others_are_neither_taken_for_predictions_nor_overwritten(command, clinx, tmp_path, format, name):
+    file = tmp_path / "out" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    (tmp_path / "out" / "README.md").write_text("about")
+    command = [*command, "--format", format]
+    status, _, err = clinx(*command)
+    assert status == 2 and f"{file}: found this file, which `clinx predict` did not write" in err
+    assert file.read_text() == "mine"
+    file.unlink()
+    assert clinx(*command)[0] == 0
+
+
+def test_annotations_that_came_between_two_calls_are_not_overwritten(command, clinx, tmp_path):
+    notes = command[4] = shutil.copytree(command[4], tmp_path / "notes")
+    assert clinx(*command)[0] == 0
+    (notes / "more.txt").write_text("Dolor.")
+    (tmp_path / "out" / "more.ann").write_text("")
+    status, _, err = clinx(*command)
+    assert status == 2 and f"{tmp_path}/out/more.ann: found this file" in err
+
+
+@pytest.mark.parametrize(
+    "output, fault",
+    [
+        ("notes", "the same folder for input and output"),
+        ("notes/out", "this output inside of the input"),
+        ("link/out", "this output inside of the input"),
+        (".", "inside of this output"),
+    ],
+)
+def test_input_and_output_are_apart(command, clinx, tmp_path, output, fault):
+    command[4] = shutil.copytree(command[4], tmp_path / "notes")
+    (tmp_path / "link").symlink_to(tmp_path / "notes")
+    command[6] = tmp_path / output
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = clinx(*command)
+    assert status == 2 and fault in err and "choose an output beside it" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("id", ["../a", "/etc/a", "a/../../b", ".hidden", "a" * 300, ""])
+def test_ids_that_are_no_file_names_are_refused_in_brat_and_kept_in_json_lines(command, clinx, tmp_path, id):
+    command[4] = tmp_path / "notes.jsonl"
+    write_jsonl([Document(id, "Dolor torácico.")], tmp_path / "notes.jsonl")
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = clinx(*command)
+    assert status == 2 and f"document {id!r}" in err
+    assert [path for path in tmp_path.rglob("*") if path not in before and not path.name.startswith(".clinx")] == [
+        tmp_path / "out"
+    ]
+    command[6] = tmp_path / "lines"
+    assert clinx(*command, "--format", "jsonl")[0] == 0
+    assert list(predictions(tmp_path / "lines")) == [id]
+
+
+def process(command, **options) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+    arguments = [sys.executable, "-m", "clinx", *map(str, command)]
+    return subprocess.Popen(arguments, env=environment, stdout=-1, stderr=-1, text=True, **options)
+
+
+def test_two_commands_at_once_do_not_mix(command, clinx, tmp_path):
+    command += ["--format", "jsonl"]
+    both = [process(command) for _ in range(2)]
+    errors = [each.communicate()[1] for each in both]
+    statuses = [each.returncode for each in both]
+    assert 0 in statuses and all(
+        status == 0 or "is writing here; wait until it has ended" in error
+        for status, error in zip(statuses, errors, strict=True)
+    )
+    assert clinx(*command)[1].startswith("0 notes read, 4 as before")
+    assert len(predictions(tmp_path / "out")) == 4
+    with exclusive(tmp_path / "out"):
+        status, _, err = clinx(*command)
+    assert status == 2 and f"process {os.getpid()} on" in err
+
+
+@pytest.mark.parametrize("sent, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_command_that_is_ended_leaves_nothing_half_written_and_goes_on(command, clinx, tmp_path, sent, status):
+    many = [Document(f"{n}", "Dolor torácico. " * 250) for n in range(12)]
+    write_jsonl(many, tmp_path / "notes.jsonl")
+    command[4] = tmp_path / "notes.jsonl"
+    command += ["--batch-size", "1"]  # so that a note is written before the last one is read
+    ended = process(command)
+    while ended.poll() is None and not list((tmp_path / "out").glob("*.ann")):
+        time.sleep(0.02)
+    ended.send_signal(sent)
+    ended.communicate()
+    assert ended.returncode == status
+    left = sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".clinx"))
+    written = [name for name in left if name.endswith(".ann")]
+    assert written and left == sorted([*written, *(name.replace(".ann", ".txt") for name in written)])
+    assert clinx(*command)[1].startswith(f"{12 - len(written)} notes read, {len(written)} as before")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("a disk of 1 MiB cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.parametrize("format", ["brat", "jsonl"])
+def test_a_full_disk_is_told_and_goes_on(command, clinx, small_disk, tmp_path, format):
+    command[4], command[6] = tmp_path / "notes.jsonl", small_disk / "out"
+    write_jsonl([Document(f"{n}", "Dolor. " * 150) for n in range(20)], tmp_path / "notes.jsonl")
+    command += ["--format", format, "--batch-size", "1"]
+    (small_disk / "other").write_bytes(b"x" * 950_000)
+    status, _, err = clinx(*command)
+    assert status == 2 and err.splitlines()[-1].startswith("clinx predict: error: ")
+    assert "No space left on device" in err or "disk is full" in err
+    (small_disk / "other").unlink()
+    status, out, err = clinx(*command)
+    assert status == 0, err
+    assert " notes read, " in out and " as before" in out
+    assert len(predictions(small_disk / "out")) == 20

@@ -13,6 +13,7 @@ from ..source import CorpusFile
 
 NUMBER = "[0-9]{1,18}"  # int() refuses thousands of digits
 MENTION = re.compile(rf"T\S+\t(\S+) ({NUMBER}) ({NUMBER})((?:;{NUMBER} {NUMBER})*)\t([^\r]*)", re.DOTALL)
+LONGEST = 250  # bytes of a file's name without .ann; file systems allow 255
 IGNORED = ("#", "R", "E", "A", "M", "N", "*")  # notes, relations, events, attributes, normalizations, equivalences
 
 
@@ -71,14 +72,29 @@ def _read_annotations(file: CorpusFile, document: DocumentBuilder) -> None:
 def write_brat(document: Document, folder: str | Path) -> None:
     """Write `folder/ID.txt` and `folder/ID.ann`, each whole or not at all; sub-folders in the id are made.
 
-    Predicted scores and agreement go into `AnnotatorNotes`. Lone surrogates become U+FFFD, one for one. Raises
-    InputError for an id that is no path inside of the folder and for a label with white space, which the format cannot
-    hold.
+    Lone surrogates become U+FFFD, one for one. Raises InputError as `ann_text` does, and for what cannot be written.
+    """
+    annotations = ann_text(document, folder)
+    # The .ann comes last: where it stands, the document is complete.
+    try:
+        for suffix, content in ((".txt", without_surrogates(document.text)), (".ann", annotations)):
+            with atomic_file(Path(folder, document.id + suffix)) as file:
+                file.write(content.encode("utf-8"))
+    except OSError as error:
+        raise InputError(f"document {document.id!r}: cannot be written to {folder} ({error}).") from None
+
+
+def ann_text(document: Document, folder: str | Path) -> str:
+    """What `folder/ID.ann` holds. Predicted scores and agreement go into `AnnotatorNotes`.
+
+    Raises InputError for an id that is no path inside of the folder and for a label with white space, which the format
+    cannot hold.
     """
     if not _is_inside(document.id):
         raise InputError(
             f"document {document.id!r}: found an id that is no path inside of {folder}, expected names that do not "
-            "begin with a dot, separated by slashes; rename the document."
+            f"begin with a dot, each of {LONGEST} bytes at most, separated by slashes; rename the document, or write "
+            "JSON Lines."
         )
     lines = []
     for number, entity in enumerate(document.entities, 1):
@@ -94,13 +110,7 @@ def write_brat(document: Document, folder: str | Path) -> None:
         ]
         if figures:
             lines.append(f"#{number}\tAnnotatorNotes T{number}\t{', '.join(figures)}\n")
-    # The .ann comes last: where it stands, the document is complete.
-    try:
-        for suffix, content in ((".txt", document.text), (".ann", "".join(lines))):
-            with atomic_file(Path(folder, document.id + suffix)) as file:
-                file.write(without_surrogates(content).encode("utf-8"))
-    except OSError as error:
-        raise InputError(f"document {document.id!r}: cannot be written to {folder} ({error}).") from None
+    return without_surrogates("".join(lines))
 
 
 def _is_inside(id: str) -> bool:
@@ -108,4 +118,6 @@ def _is_inside(id: str) -> bool:
         encoded = os.fsencode(id)
     except UnicodeEncodeError:
         return False
-    return b"\0" not in encoded and all(part and not part.startswith(".") for part in re.split(r"[/\\]", id))
+    return b"\0" not in encoded and all(
+        part and not part.startswith(b".") and len(part) <= LONGEST for part in re.split(rb"[/\\]", encoded)
+    )

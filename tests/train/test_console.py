@@ -1,0 +1,27 @@
+"""What commands show of how far they are."""
+
+import sys
+
+from clinx import console
+from clinx.console import Progress
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch, capsys):
+    clock = iter([100.0, 110.0, 131.0, 140.0, 200.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with Progress("Reading", "notes", total=20_000) as progress:
+        for n in (500, 2_600, 100, 8_800):
+            progress.update(n)
+    assert capsys.readouterr() == (
+        "",
+        "Reading: 3,100 of 20,000 notes, 100.0 a second\nReading: 12,000 of 20,000 notes, 120.0 a second\n",
+    )
+
+
+def test_a_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(Progress("Reading", "notes").through("ab")) == ["a", "b"]
+    shown = capsys.readouterr().err
+    assert "Reading: 0 notes" in shown and shown.endswith("\r")
+    assert list(Progress("Reading", "notes", quiet=True).through("ab")) == ["a", "b"]
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,67 @@
+"""A model repo as a predictor."""
+
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+
+from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
+
+from ..errors import InputError
+
+
+def load_predictor(
+    model: str, batch_size: int = 16, device: str | None = None, max_members_in_memory: int | None = None
+) -> DocumentPredictor:
+    """The predictor of a model repo, on the device; raises InputError for what is no model of CLIN-X."""
+    for name, value in (("batch-size", batch_size), ("max-members-in-memory", max_members_in_memory)):
+        if value is not None and value < 1:
+            raise InputError(f"found {value} for {name}, expected 1 or more")
+    device = checked_device(device)
+    refuse_no_model(model)
+    try:
+        if max_members_in_memory is None:
+            network = AutoModelForTokenClassification.from_pretrained(model).to(device)
+        elif hasattr(AutoConfig.from_pretrained(model), "members"):
+            placed = {"max_members_in_memory": max_members_in_memory, "device_map": device}
+            network = AutoModelForTokenClassification.from_pretrained(model, **placed)
+        else:
+            raise InputError(f"{model} is a single model: max-members-in-memory is about an ensemble")
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except InputError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
+        fault = error if Path(model).is_dir() else f"no such folder, and none on the Hub that can be read: {error}"
+        raise InputError(f"cannot load the model {model}: {fault}") from error
+    if not isinstance(network, (ClinXForTokenClassification, ClinXEnsembleForTokenClassification)):
+        raise InputError(f"{model} is a {type(network).__name__}, expected a model or an ensemble of CLIN-X")
+    return DocumentPredictor(network, tokenizer, batch_size)
+
+
+def checked_device(name: str | None) -> str:
+    """The device, by default a GPU if there is one; raises InputError for one on which nothing can be computed."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, ImportError):  # in this order: unknown, not compiled in, no such backend
+        here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        here += ["mps"] if torch.backends.mps.is_available() else []
+        raise InputError(f"found the device {name!r}, expected one that is here: {', '.join(here)}") from None
+    return name
+
+
+def refuse_no_model(model: str) -> None:
+    """Raises InputError for a path where no model is; what may be a name on the Hub is left to the Hub."""
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            inside = path / "model"
+            hint = f"; did you mean {inside}?" if (inside / "config.json").is_file() else ""
+            raise InputError(f"{model}: found no config.json in this folder, expected a model's{hint}")
+    elif path.exists():
+        raise InputError(f"{model}: found a file, expected the folder or the Hub name of a model")
+    elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith((".", "/")):
+        raise InputError(f"{model}: found no such folder, expected the folder or the Hub name of a model")
