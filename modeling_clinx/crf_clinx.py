@@ -16,11 +16,13 @@ from .lattice_clinx import (
     Lattice,
     Potentials,
     Spans,
+    expected_pairs,
     forward_backward,
     lattices_backwards,
     on_chain,
     span_posteriors,
     viterbi,
+    with_domain,
 )
 
 
@@ -46,11 +48,7 @@ class ClinXCRF(nn.Module):
 
     @torch.compiler.disable
     def forward(
-        self,
-        emissions: torch.Tensor,
-        mask: torch.Tensor,
-        edges: torch.Tensor,
-        labels: torch.Tensor | None = None,
+        self, emissions: torch.Tensor, mask: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor | None = None
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Negative log-likelihood of BIO labels; labels that are not known are summed over.
 
@@ -78,23 +76,21 @@ class ClinXCRF(nn.Module):
         return loss, torch.zeros_like(emissions).scatter_(1, wide, marginals)
 
     def log_partition(
-        self,
-        emissions: torch.Tensor,
-        lengths: torch.Tensor,
-        edges: torch.Tensor,
-        allowed: torch.Tensor | None = None,
+        self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, allowed: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log of the sum over all labellings, log Z, or over those within `allowed` (B, T, K) bool.
 
         Returns (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain.
+
+        Raises ValueError for emissions that are not finite; names row and position.
         """
-        scores = emissions.detach()
-        if allowed is not None:
-            scores = scores.masked_fill(~allowed, -torch.inf)
         potentials = self.potentials()
-        lattice = forward_backward(Chains(scores, lengths, edges), potentials)
+        chains = with_domain(Chains(emissions.detach(), lengths, edges), potentials)
+        if allowed is not None:
+            chains = chains._replace(emissions=chains.emissions.masked_fill(~allowed, -torch.inf))
+        lattice = forward_backward(chains, potentials)
         marginals = lattice.marginals().transpose(0, 1).to(emissions.dtype)  # (B, T, K)
-        expectations = _Expectations(marginals, lattice, potentials.psi, lengths, edges)
+        expectations = _Expectations(marginals, lattice, potentials.log_psi, lengths, edges)
         return _LogPartition.apply(emissions, self.transitions, self.start, self.end, expectations), marginals
 
     def log_score(
@@ -137,14 +133,15 @@ class ClinXCRF(nn.Module):
     def potentials(self) -> Potentials:
         """The CRF's own scores as the recursions take them: in float64, without gradient, constraints applied."""
         if self.transitions is None:
-            return Potentials(self.tags, None, None, None, torch.ones((), dtype=torch.float64), 0.0)
+            return Potentials(self.tags, None, None, None, torch.zeros((), dtype=torch.float64), 0.0, 0.0)
         transitions, start, end = (scores.detach().double() for scores in (self.transitions, self.start, self.end))
         shift = transitions.max()
+        spread = sum(scores.max() - scores.min() for scores in (transitions, start, end))
         transitions, start, end = (
             scores.masked_fill(~legal.to(scores.device), -torch.inf)
             for scores, legal in ((transitions, self.tags.allowed), (start, self.tags.starts), (end, self.tags.ends))
         )
-        return Potentials(self.tags, transitions, start, end, (transitions - shift).exp(), shift)
+        return Potentials(self.tags, transitions, start, end, transitions - shift, shift, spread)
 
     def _path_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, path: torch.Tensor
@@ -180,7 +177,7 @@ class _Expectations(NamedTuple):
 
     marginals: torch.Tensor  # (B, T, K) of the dtype of the emissions
     lattice: Lattice
-    psi: torch.Tensor  # (K, K)
+    log_psi: torch.Tensor  # (K, K)
     lengths: torch.Tensor  # (B,)
     edges: torch.Tensor  # (B, 2)
 
@@ -190,20 +187,21 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, emissions, transitions, start, end, expectations: _Expectations):
-        marginals, lattice, psi, lengths, edges = expectations
-        ctx.save_for_backward(marginals, lattice.alpha, lattice.beta, psi, lengths, edges)
+        marginals, lattice, log_psi, lengths, edges = expectations
+        ctx.save_for_backward(marginals, lattice.alpha, lattice.beta, log_psi, lengths, edges)
+        ctx.domain = lattice.domain
         ctx.dtype = None if transitions is None else transitions.dtype
         return lattice.log_scale.sum(0)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_log_z):
-        marginals, alpha, beta, psi, lengths, edges = ctx.saved_tensors
+        marginals, alpha, beta, log_psi, lengths, edges = ctx.saved_tensors
         grad = marginals * grad_log_z.to(marginals.dtype)[:, None, None]  # (B, T, K)
         if ctx.dtype is None:
             return grad, None, None, None, None
-        weighted = (alpha[:-1] * grad_log_z[:, None]).flatten(0, 1)  # ((T - 1) B, K)
-        pairs = psi * (weighted.t() @ beta[1:].flatten(0, 1))  # (K, K)
+        weights = grad_log_z.repeat(len(alpha) - 1)  # ((T - 1) B,)
+        pairs = expected_pairs(alpha[:-1].flatten(0, 1), beta[1:].flatten(0, 1), weights, log_psi, ctx.domain)
         last = (lengths - 1).clamp(min=0)
         start = (grad[:, 0] * edges[:, :1]).sum(0)  # (K,)
         end = (grad[torch.arange(len(grad)), last] * edges[:, 1:]).sum(0)  # (K,)

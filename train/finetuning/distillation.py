@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokeni
 
 from modeling_clinx import DocumentPredictor
 from modeling_clinx.crf_clinx import compact
+from modeling_clinx.lattice_clinx import expected_pairs
 from modeling_clinx.windows_clinx import tokenize
 
 from ..corpora.documents import Document
@@ -89,10 +90,14 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
             torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
             for name in ("alpha", "prior", "beta")
         )
-        psi = member.crf.potentials().psi
-        tags = tags + (prior * beta).cpu().numpy()
+        log_psi, domain = member.crf.potentials().log_psi, blocks[0][1].domain
+        tags = tags + domain.plain(domain.times(prior, beta)).cpu().numpy()
+        once = alpha.new_ones(size)
         pairs = pairs + np.stack(
-            [(psi * (alpha[a : b - 1].t() @ beta[a + 1 : b])).cpu().numpy() for a, b in itertools.pairwise(cuts)]
+            [
+                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], once[a : b - 1], log_psi, domain).cpu().numpy()
+                for a, b in itertools.pairwise(cuts)
+            ]
         )
     return tags / len(predictor.members), pairs / len(predictor.members)
 
