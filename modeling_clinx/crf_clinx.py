@@ -23,6 +23,7 @@ from .lattice_clinx import (
     span_posteriors,
     viterbi,
     with_domain,
+    with_float64,
 )
 
 
@@ -32,6 +33,7 @@ class ClinXCRF(nn.Module):
     All methods but `forward` take chains that are compacted to the left (see `compact`), as `emissions` (B, T, K)
     float, `lengths` (B,) int64, and `edges` (B, 2) bool: whether the chain begins and ends where its document does.
     Start and end scores and constraints hold at such edges only; anywhere else every tag may begin or end the chain.
+    All lie on one device that has float64 (`with_float64`), where the scores of the CRF itself are taken.
 
     Args:
         n_types: number of entity types.
@@ -91,7 +93,7 @@ class ClinXCRF(nn.Module):
         lattice = forward_backward(chains, potentials)
         marginals = lattice.marginals().transpose(0, 1).to(emissions.dtype)  # (B, T, K)
         expectations = _Expectations(marginals, lattice, potentials.log_psi, lengths, edges)
-        return _LogPartition.apply(emissions, self.transitions, self.start, self.end, expectations), marginals
+        return _LogPartition.apply(emissions, *self._scores(), expectations), marginals
 
     def log_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor
@@ -134,7 +136,7 @@ class ClinXCRF(nn.Module):
         """The CRF's own scores as the recursions take them: in float64, without gradient, constraints applied."""
         if self.transitions is None:
             return Potentials(self.tags, None, None, None, torch.zeros((), dtype=torch.float64), 0.0, 0.0)
-        transitions, start, end = (scores.detach().double() for scores in (self.transitions, self.start, self.end))
+        transitions, start, end = (scores.detach().double() for scores in self._scores())
         shift = transitions.max()
         spread = sum(scores.max() - scores.min() for scores in (transitions, start, end))
         transitions, start, end = (
@@ -142,6 +144,11 @@ class ClinXCRF(nn.Module):
             for scores, legal in ((transitions, self.tags.allowed), (start, self.tags.starts), (end, self.tags.ends))
         )
         return Potentials(self.tags, transitions, start, end, transitions - shift, shift, spread)
+
+    def _scores(self) -> tuple[torch.Tensor | None, ...]:
+        """Transition, start and end scores where float64 exists; None for a linear head."""
+        scores = (self.transitions, self.start, self.end)
+        return scores if self.transitions is None else tuple(map(with_float64, scores))
 
     def _path_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, path: torch.Tensor
@@ -151,9 +158,10 @@ class ClinXCRF(nn.Module):
         score = (emissions.gather(2, path[..., None])[..., 0].double() * mask).sum(1)
         if self.transitions is None:
             return score
-        steps = self.transitions.double()[path[:, :-1], path[:, 1:]] * mask[:, 1:]  # counted in float64
+        transitions, start, end = self._scores()
+        steps = transitions.double()[path[:, :-1], path[:, 1:]] * mask[:, 1:]  # counted in float64
         last = path.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0]
-        at_edges = torch.stack([self.start[path[:, 0]], self.end[last]], 1).double() * edges
+        at_edges = torch.stack([start[path[:, 0]], end[last]], 1).double() * edges
         return score + steps.sum(1) + at_edges.sum(1) * (lengths > 0)
 
     def _refuse_impossible(self, labels: torch.Tensor, index: torch.Tensor, edges: torch.Tensor) -> None:
@@ -200,8 +208,7 @@ class _LogPartition(torch.autograd.Function):
         grad = marginals * grad_log_z.to(marginals.dtype)[:, None, None]  # (B, T, K)
         if ctx.dtype is None:
             return grad, None, None, None, None
-        weights = grad_log_z.repeat(len(alpha) - 1)  # ((T - 1) B,)
-        pairs = expected_pairs(alpha[:-1].flatten(0, 1), beta[1:].flatten(0, 1), weights, log_psi, ctx.domain)
+        pairs = expected_pairs(alpha[:-1], beta[1:], grad_log_z, log_psi, ctx.domain)  # (K, K)
         last = (lengths - 1).clamp(min=0)
         start = (grad[:, 0] * edges[:, :1]).sum(0)  # (K,)
         end = (grad[torch.arange(len(grad)), last] * edges[:, 1:]).sum(0)  # (K,)

@@ -136,6 +136,11 @@ class Spans(NamedTuple):
     types: torch.Tensor  # (S,) int64
 
 
+def with_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The same tensor, on the CPU if its device has no float64: Apple's MPS."""
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
+
+
 def on_chain(lengths: torch.Tensor, n_steps: int) -> torch.Tensor:
     """(B, T) bool, True at the first `lengths` (B,) of T positions."""
     return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
@@ -258,14 +263,15 @@ def expected_pairs(
     """(K, K) how often each pair of neighbouring tags is expected.
 
     Args:
-        alpha: (P, K) of positions.
-        beta: (P, K) of the positions after them.
-        weights: (P,) float64, what each counts.
+        alpha: (T, B, K) of positions.
+        beta: (T, B, K) of the positions after them.
+        weights: (B,) float64, what each row counts.
     """
+    weights, beta = weights.expand(alpha.shape[:2])[..., None], beta.flatten(0, 1)
     if domain is LINEAR:
-        return log_psi.exp() * ((alpha * weights[:, None]).t() @ beta)
+        return log_psi.exp() * ((alpha * weights).flatten(0, 1).t() @ beta)
     pairs = torch.zeros_like(log_psi)
-    for before, after, weight in zip(alpha[..., None], beta, weights, strict=True):
+    for before, after, weight in zip(alpha.flatten(0, 1)[..., None], beta, weights.flatten(), strict=True):
         pairs += (before + log_psi + after).exp() * weight
     return pairs
 

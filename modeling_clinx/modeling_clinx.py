@@ -11,12 +11,12 @@ from transformers.utils import ModelOutput
 
 from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
+from .lattice_clinx import with_float64
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
     from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
-    from .lattice_clinx import Lattice  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
@@ -142,11 +142,15 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         return [self]
 
     def compute_emissions(self, input_ids, attention_mask=None, token_type_ids=None) -> torch.Tensor:
-        """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them."""
+        """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them.
+
+        They lie where the CRF is computed: on the CPU if the model is on Apple's MPS, otherwise beside the model.
+        """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.classifier(self.dropout(hidden).to(self.classifier.weight.dtype)).float()
+            dtype = getattr(self.classifier.weight, "dtype", torch.float32)  # a quantized layer has a method there
+            return with_float64(self.classifier(self.dropout(hidden).to(dtype)).float())
 
     def forward(
         self, input_ids, attention_mask=None, token_type_ids=None, core_mask=None, edge_mask=None, labels=None
@@ -164,7 +168,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
         Raises ValueError for labels that the constraints forbid; names the row of the batch.
         """
-        emissions = self.compute_emissions(input_ids, attention_mask, token_type_ids)
+        home, emissions = input_ids.device, self.compute_emissions(input_ids, attention_mask, token_type_ids)
         if core_mask is None:
             special = torch.tensor(self.config.special_ids, dtype=input_ids.dtype, device=input_ids.device)
             core_mask = ~torch.isin(input_ids, special)
@@ -172,10 +176,14 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
                 core_mask &= attention_mask.bool()
         if edge_mask is None:
             edge_mask = core_mask.new_ones(len(core_mask), 2)
-        loss, marginals = self.crf(emissions, core_mask.bool(), edge_mask.bool(), labels)
+        core_mask, edge_mask, labels = (
+            part if part is None else part.to(emissions.device) for part in (core_mask.bool(), edge_mask.bool(), labels)
+        )
+        loss, marginals = self.crf(emissions, core_mask, edge_mask, labels)
         probabilities = self.crf.tags.fold(marginals)
-        probabilities[..., 0].masked_fill_(~core_mask.bool(), 1.0)
-        return ClinXOutput(loss if loss is None else loss.float(), probabilities.clamp_(min=1e-12).log_(), emissions)
+        probabilities[..., 0].masked_fill_(~core_mask, 1.0)
+        logits = probabilities.clamp_(min=1e-12).log_()
+        return ClinXOutput(loss if loss is None else loss.float().to(home), logits.to(home), emissions.to(home))
 
 
 ClinXModel.register_for_auto_class("AutoModel")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .decoding_clinx import MemberDecodings
+from .lattice_clinx import with_float64
 from .windows_clinx import Tokens, Window, special_affixes, tokenize, windows
 
 
@@ -117,14 +118,16 @@ class DocumentPredictor:
     def compute_emissions(self, texts: list[str], documents: list[Tokens]) -> list[list[torch.Tensor]]:
         """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
         lengths = [int(tokens.chain.sum()) for tokens in documents]
+        homes = [[*member.parameters()][-1].device for member in self.members]  # a member's encoder may lie on disk
         stitched = [
-            torch.empty(sum(lengths), len(member.crf.tags), device=member.classifier.weight.device)
-            for member in self.members
+            with_float64(torch.empty(sum(lengths), len(member.crf.tags), device=home))
+            for member, home in zip(self.members, homes, strict=True)
         ]
         for batch in self.window_batches(texts, documents):
-            for member, emissions in zip(self.members, stitched, strict=True):
-                ids, attention, core, positions = (tensor.to(emissions.device) for tensor in batch)
-                emissions[positions] = member.compute_emissions(ids, attention)[core]
+            for member, home, emissions in zip(self.members, homes, stitched, strict=True):
+                of_batch = member.compute_emissions(batch.input_ids.to(home), batch.attention_mask.to(home))
+                core, positions = batch.core_mask.to(emissions.device), batch.positions.to(emissions.device)
+                emissions[positions] = of_batch[core]
         return [list(emissions.split(lengths)) for emissions in stitched]
 
     def window_batches(self, texts: list[str], documents: list[Tokens]) -> Iterator[WindowBatch]:

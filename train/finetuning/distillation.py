@@ -87,15 +87,15 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
         edges = torch.ones(1, 2, dtype=torch.bool, device=emissions.device)
         blocks = list(member.crf.posteriors(emissions[None], torch.tensor([size], device=emissions.device), edges))
         alpha, prior, beta = (
-            torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
+            torch.cat([getattr(lattice, name) for _, lattice in reversed(blocks)])  # (T, 1, K)
             for name in ("alpha", "prior", "beta")
         )
         log_psi, domain = member.crf.potentials().log_psi, blocks[0][1].domain
-        tags = tags + domain.plain(domain.times(prior, beta)).cpu().numpy()
-        once = alpha.new_ones(size)
+        tags = tags + domain.plain(domain.times(prior, beta))[:, 0].cpu().numpy()
+        once = alpha.new_ones(1)
         pairs = pairs + np.stack(
             [
-                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], once[a : b - 1], log_psi, domain).cpu().numpy()
+                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], once, log_psi, domain).cpu().numpy()
                 for a, b in itertools.pairwise(cuts)
             ]
         )
