@@ -19,7 +19,7 @@ from .modeling_clinx import ClinXForTokenClassification
 
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
-_IRRELEVANT = re.compile("dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding|token_id")
+_IRRELEVANT = re.compile("dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding_type|token_id")
 
 
 class _MemberPlace(NamedTuple):
@@ -55,6 +55,8 @@ class _MemberPlace(NamedTuple):
 def from_members(cls, members, *, vote: str = "majority", **kwargs):
     """An ensemble of models that were fine-tuned on the same labels, from encoders of one kind.
 
+    Members that were saved in different precisions are read in float32, unless `dtype` says otherwise.
+
     Args:
         members: their folders, Hub names, or `name@revision`.
         vote: `majority` or `average`, see `ClinXEnsembleConfig`.
@@ -81,6 +83,8 @@ def from_members(cls, members, *, vote: str = "majority", **kwargs):
     ensemble.members = nn.ModuleList(
         ClinXForTokenClassification.from_pretrained(place.name, **{**kwargs, **place.hub_kwargs}) for place in places
     )
+    if len({member.encoder.dtype for member in ensemble.members}) > 1:
+        ensemble.float()
     return ensemble.eval()
 
 
