@@ -1,4 +1,4 @@
-"""Registers the model classes with transformers' Auto classes, and gives the ensemble its `from_members`.
+"""Registers the model classes with transformers' Auto classes, and gives them what makes new models.
 
 It stays here, no repo on the Hub carries it.
 
@@ -8,9 +8,9 @@ Where this package is installed, a repo's own code is not needed, and nobody is 
 
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
+from .building import from_encoder, from_members
 from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
 from .ensemble_clinx import ClinXEnsembleForTokenClassification, ClinXEnsembleModel
-from .members import from_members
 from .modeling_clinx import ClinXForTokenClassification, ClinXModel
 
 
@@ -21,4 +21,6 @@ AutoConfig.register(ClinXEnsembleConfig.model_type, ClinXEnsembleConfig)
 AutoModel.register(ClinXEnsembleConfig, ClinXEnsembleModel)
 AutoModelForTokenClassification.register(ClinXEnsembleConfig, ClinXEnsembleForTokenClassification)
 
-ClinXEnsembleForTokenClassification.from_members = classmethod(from_members)  # a repo on the Hub needs it no more
+# A repo on the Hub holds a model that is made already.
+ClinXForTokenClassification.from_encoder = classmethod(from_encoder)
+ClinXEnsembleForTokenClassification.from_members = classmethod(from_members)

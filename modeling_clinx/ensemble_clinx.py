@@ -44,7 +44,7 @@ class ClinXEnsembleModel(ClinXPreTrainedModel):
 class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
     """An ensemble of `ClinXForTokenClassification` (Lange et al. 2022, section 3.3: training on random splits).
 
-    `from_members` (of `members.py`, where this package is installed) puts it together; `from_pretrained` loads what
+    `from_members` (of `building.py`, where this package is installed) puts it together; `from_pretrained` loads what
     `save_pretrained` wrote.
     """
 

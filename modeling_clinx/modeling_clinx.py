@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_clinx import ClinXConfig, PrivateByDefault
@@ -32,22 +32,12 @@ class ClinXOutput(ModelOutput):
     emissions: torch.Tensor | None = None  # (B, T, K) float32 scores in the CRF's tag space
 
 
-def _without_pooler(config) -> dict:
+def without_pooler(config) -> dict:
     """`add_pooling_layer=False` for the encoders that know it: a pooler would never be trained."""
     model_class = AutoModel._model_mapping[type(config)]
     model_class = model_class[0] if isinstance(model_class, (tuple, list)) else model_class
     known = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     return {"add_pooling_layer": False} if known else {}
-
-
-def _max_positions(encoder) -> int | None:
-    """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
-    max_positions = getattr(encoder.config, "max_position_embeddings", None)
-    if not max_positions or max_positions < 0:
-        return None
-    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
-    padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
-    return max_positions if padding_idx is None else max_positions - padding_idx - 1
 
 
 class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
@@ -60,6 +50,14 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
+
+    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
+        """As `PreTrainedModel.resize_token_embeddings`, for the encoders of all members; returns the first one's."""
+        parts = getattr(self, "members", [self])
+        embeddings = [part.encoder.resize_token_embeddings(*args, **kwargs) for part in parts]
+        for config in (self.config, *(part.config for part in parts)):
+            config.encoder.vocab_size = embeddings[0].num_embeddings
+        return embeddings[0]
 
     def _init_weights(self, module):
         if isinstance(module, nn.Linear):
@@ -77,7 +75,7 @@ class ClinXModel(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         self.post_init()
 
     def forward(self, *args, **kwargs):
@@ -87,7 +85,8 @@ class ClinXModel(ClinXPreTrainedModel):
 class ClinXForTokenClassification(ClinXPreTrainedModel):
     """Concept extraction with document context and a CRF (Lange et al. 2022, section 3).
 
-    `from_encoder` starts from a pretrained encoder; `from_pretrained` loads what `save_pretrained` wrote.
+    `from_encoder` (of `building.py`, where this package is installed) starts from a pretrained encoder;
+    `from_pretrained` loads what `save_pretrained` wrote.
     """
 
     accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
@@ -95,46 +94,13 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
             self._keep_in_fp32_modules_strict = ["classifier"]
         self.dropout = nn.Dropout(config.dropout)
         self.crf = ClinXCRF(len(config.entity_types), config.scheme, linear=config.head == "linear")
         self.classifier = nn.Linear(config.encoder.hidden_size, len(self.crf.tags))
         self.post_init()
-
-    @classmethod
-    def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
-        """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
-
-        Args:
-            name_or_path: a folder or Hub name of any encoder with a fast tokenizer: masked-LM checkpoints such as
-                `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
-            entity_types: names of the entity types.
-            hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
-            config_kwargs: settings of `ClinXConfig`.
-
-        Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
-        """
-        hub_kwargs = hub_kwargs or {}
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
-        if not tokenizer.is_fast:
-            raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
-        kwargs = {"dtype": torch.float32, **hub_kwargs}
-        kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
-        if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
-            known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
-            encoder = known.from_pretrained(name_or_path, **kwargs).encoder
-        else:
-            encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
-            encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))
-        max_positions = _max_positions(encoder)
-        if max_positions is not None:
-            config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
-        special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
-        model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
-        model.encoder = encoder
-        return model
 
     @property
     def members(self) -> list["ClinXForTokenClassification"]:

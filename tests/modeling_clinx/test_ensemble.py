@@ -283,6 +283,20 @@ def test_auto_model_gives_the_first_members_encoder(repo, ensemble):
     assert encoder.eval()(ids)[0].shape == (1, 4, 32)
 
 
+def test_a_vocabulary_that_was_resized_survives_the_disk(member_folders, tokenizer, tmp_path):
+    member = ClinXForTokenClassification.from_pretrained(member_folders[0])
+    member.resize_token_embeddings(410)
+    save_model_repo(member, tokenizer, tmp_path / "member")
+    ensemble = ClinXEnsembleForTokenClassification.from_members([tmp_path / "member"] * 2)
+    ensemble.resize_token_embeddings(420)
+    ensemble.save_pretrained(tmp_path / "ensemble")
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(tmp_path / "ensemble")
+    assert [one.get_input_embeddings().weight.shape[0] for one in loaded.members] == [420, 420]
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+    with pytest.raises(ValueError, match="they differ in encoder vocab_size: .* and 410"):
+        ClinXEnsembleForTokenClassification.from_members([member_folders[0], tmp_path / "member"])
+
+
 def test_a_large_checkpoint_is_sharded(ensemble, tokenizer, tmp_path):
     ensemble.save_pretrained(tmp_path, max_shard_size="50KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1

@@ -1,6 +1,7 @@
-"""Puts an ensemble together from models that were fine-tuned apart; it stays here, no repo on the Hub carries it.
+"""Makes new models, of an encoder or of members; it stays here, no repo on the Hub carries it.
 
-`auto.py` makes it the class method `ClinXEnsembleForTokenClassification.from_members`.
+`auto.py` makes class methods of the two functions: `ClinXForTokenClassification.from_encoder` and
+`ClinXEnsembleForTokenClassification.from_members`.
 """
 
 import json
@@ -10,16 +11,61 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import cached_file
 from transformers.utils.hub import extract_commit_hash
 
 from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
-from .modeling_clinx import ClinXForTokenClassification
+from .modeling_clinx import ClinXForTokenClassification, ClinXModel, without_pooler
 
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
-_IRRELEVANT = re.compile("dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding_type|token_id")
+_IRRELEVANT = re.compile(
+    "dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding_type|token_id"
+)
+
+
+def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
+    """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
+
+    Args:
+        name_or_path: a folder or Hub name of any encoder with a fast tokenizer: masked-LM checkpoints such as
+            `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
+        entity_types: names of the entity types.
+        hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
+        config_kwargs: settings of `ClinXConfig`.
+
+    Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
+    """
+    hub_kwargs = hub_kwargs or {}
+    tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
+    if not tokenizer.is_fast:
+        raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
+    kwargs = {"dtype": torch.float32, **hub_kwargs}
+    kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
+    if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
+        known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
+        encoder = known.from_pretrained(name_or_path, **kwargs).encoder
+    else:
+        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
+        encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
+    max_positions = _max_positions(encoder)
+    if max_positions is not None:
+        config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
+    special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
+    model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
+    model.encoder = encoder
+    return model
+
+
+def _max_positions(encoder) -> int | None:
+    """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
+    max_positions = getattr(encoder.config, "max_position_embeddings", None)
+    if not max_positions or max_positions < 0:
+        return None
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
+    return max_positions if padding_idx is None else max_positions - padding_idx - 1
 
 
 class _MemberPlace(NamedTuple):
