@@ -11,8 +11,6 @@ CHOICES = {
     "segmentation": ("packed", "sentence"),
     "vote": ("majority", "average"),
 }
-
-
 _OF_WEIGHTS = ("entity_types", "head", "scheme", "id2label", "label2id", "num_labels")  # what a load cannot change
 
 
@@ -37,6 +35,17 @@ def _check_names(entity_types) -> None:
     if wrong := [name for name in names if name == "O" or not str(name).strip() or names.count(name) > 1]:
         needed = "a name of its own that is not empty and other than O, which means no entity"
         raise ValueError(f"entity_types has {wrong}: each needs {needed}")
+
+
+def _check_same(kwargs: dict, own: dict, reason: str) -> None:
+    """Takes the settings in `own` out of `kwargs`; raises ValueError for one that is given there and differs."""
+    for name, value in own.items():
+        given = kwargs.pop(name, None)
+        if name == "id2label" and given is not None:  # whose keys are strings in a file
+            given = {int(i): label for i, label in given.items()}
+        if given is not None and given != value and not (isinstance(given, tuple) and list(given) == value):
+            advice = "leave it out, or begin a new model with ClinXForTokenClassification.from_encoder"
+            raise ValueError(f"{name} is {given!r}, but {reason} {value!r}: {advice}")
 
 
 def _custom_pipelines() -> dict:
@@ -124,12 +133,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         self.format_version = format_version
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
         derived = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-        for name, value in {**derived, "num_labels": len(labels)}.items():
-            given = kwargs.pop(name, None) or value
-            if name == "id2label":  # whose keys are strings in a file
-                given = {int(i): label for i, label in given.items()}
-            if given != value:
-                raise ValueError(f"{name} is {given}, but entity_types {self.entity_types} give {value}: leave it out")
+        _check_same(kwargs, {**derived, "num_labels": len(labels)}, f"entity_types {self.entity_types} give")
         of_repo = {"auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines()}
         super().__init__(**{**derived, **of_repo, **kwargs})
 
@@ -137,11 +141,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
     def from_dict(cls, config_dict, **kwargs):
         """As `PretrainedConfig.from_dict`; raises ValueError for a setting that disagrees with the saved weights."""
         saved = cls(**config_dict)
-        for name in _OF_WEIGHTS:
-            given, own = kwargs.pop(name, None), getattr(saved, name)
-            if given is not None and given != own:
-                advice = "leave it out, or begin a new model with ClinXForTokenClassification.from_encoder"
-                raise ValueError(f"{name} is {given!r}, but this model was saved with {own!r}: {advice}")
+        _check_same(kwargs, {name: getattr(saved, name) for name in _OF_WEIGHTS}, "this model was saved with")
         return super().from_dict(config_dict, **kwargs)
 
     def to_dict(self):

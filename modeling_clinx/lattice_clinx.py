@@ -67,12 +67,10 @@ def _log_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | No
     return torch.logsumexp(left[..., None] + right[:, None], -2, out=out)
 
 
-def _same(numbers: torch.Tensor) -> torch.Tensor:
-    return numbers
-
-
-LINEAR = Domain(1.0, 0.0, torch.mul, torch.div, torch.sum, torch.bmm, torch.exp_, torch.log, _same)
-LOG = Domain(0.0, -torch.inf, torch.add, torch.sub, torch.logsumexp, _log_product, _same, _same, torch.exp)
+LINEAR = Domain(1.0, 0.0, torch.mul, torch.div, torch.sum, torch.bmm, torch.exp_, torch.log, torch.positive)
+LOG = Domain(
+    0.0, -torch.inf, torch.add, torch.sub, torch.logsumexp, _log_product, torch.positive, torch.positive, torch.exp
+)
 
 
 class Chains(NamedTuple):
@@ -176,8 +174,8 @@ def with_domain(chains: Chains, potentials: Potentials) -> Chains:
     if not ranges.isfinite().all():
         row, position = (~ranges.isfinite()).nonzero()[0].tolist()
         wrong = emissions[row, position].abs().max().item()
-        place = f"row {row}, position {position} of the chain"
-        raise ValueError(f"{place}: emissions of {wrong} are not finite: look for weights that are nan or too large")
+        place = f"row {row}, position {position} of the chain: emissions of {wrong} are not finite"
+        raise ValueError(f"{place}: look for weights that are nan or too large")
     fits = potentials.transitions is None or 3 * float(ranges.max() + own_range) < MAX_LINEAR_RANGE
     return chains._replace(domain=LINEAR if fits else LOG)
 

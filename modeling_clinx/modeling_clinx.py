@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
@@ -21,6 +21,12 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
+
+_ONE_WINDOW = (
+    "Without `core_mask`, a CLIN-X model labels the subwords of one window and decodes nothing. So does transformers' "
+    "own pipeline, made of a model object: the rest of a document is lost. Read documents with pipeline('ner', model=FOLDER, "
+    "trust_remote_code=True), or ClinXPipeline(model=model, tokenizer=tokenizer) where modeling_clinx is installed."
+)
 
 
 @dataclass
@@ -128,7 +134,8 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
             attention_mask: (B, T), 0 at padding.
             token_type_ids: (B, T) int64, for encoders that take it.
             core_mask: (B, T) bool, the chain positions of the window's core. Without it every attended token that is
-                no special token is in the chain.
+                no special token is in the chain; outside of training a warning says so once, since documents are read
+                by `DocumentPredictor` and `ClinXPipeline`.
             edge_mask: (B, 2) bool, whether the core begins and ends where its document does. Without it: both.
             labels: (B, T) int64 BIO ids; -100 on the chain means not known, and is summed over.
 
@@ -136,15 +143,16 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         """
         home, emissions = input_ids.device, self.compute_emissions(input_ids, attention_mask, token_type_ids)
         if core_mask is None:
+            if labels is None and not (self.training and torch.is_grad_enabled()):
+                logging.get_logger(__name__).warning_once(_ONE_WINDOW)
             special = torch.tensor(self.config.special_ids, dtype=input_ids.dtype, device=input_ids.device)
             core_mask = ~torch.isin(input_ids, special)
             if attention_mask is not None:
                 core_mask &= attention_mask.bool()
         if edge_mask is None:
             edge_mask = core_mask.new_ones(len(core_mask), 2)
-        core_mask, edge_mask, labels = (
-            part if part is None else part.to(emissions.device) for part in (core_mask.bool(), edge_mask.bool(), labels)
-        )
+        core_mask, edge_mask = (mask.to(emissions.device, torch.bool) for mask in (core_mask, edge_mask))
+        labels = labels if labels is None else labels.to(emissions.device)
         loss, marginals = self.crf(emissions, core_mask, edge_mask, labels)
         probabilities = self.crf.tags.fold(marginals)
         probabilities[..., 0].masked_fill_(~core_mask, 1.0)

@@ -42,13 +42,9 @@ class Prediction(NamedTuple):
 
     def rows(self) -> list[PredictedSpan]:
         """The same as rows, in the order of the text; `agreement` is None for a single model."""
-        n_spans = len(self.labels)
-        agreement = [None] * n_spans if self.agreement is None else self.agreement.tolist()
-        starts, ends, scores, positions = (
-            column.tolist() for column in (self.starts, self.ends, self.scores, self.positions)
-        )
-        columns = (starts, ends, self.labels, scores, agreement, positions)
-        return [PredictedSpan(*row) for row in zip(*columns, strict=True)]
+        agreement = np.full(len(self.labels), None) if self.agreement is None else self.agreement
+        columns = (self.starts, self.ends, np.array(self.labels, object), self.scores, agreement, self.positions)
+        return [PredictedSpan(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 class WindowBatch(NamedTuple):
@@ -68,10 +64,12 @@ class DocumentPredictor:
         tokenizer: its fast tokenizer.
         batch_size: windows of `window_length` that the encoder reads at a time; shorter ones count by their subwords.
 
-    Raises ValueError where the tokenizer is not a fast one.
+    Raises ValueError where the tokenizer is not a fast one, or the batch size is below 1.
     """
 
     def __init__(self, model, tokenizer, batch_size: int = 16):
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
         self.members = list(model.members)
         tokenize(tokenizer, ["a"])  # refuses a slow tokenizer before anything is read

@@ -82,8 +82,7 @@ def _splitting_twin(backend):
     """
     twin, added = type(backend)(backend.model), backend.get_added_tokens_decoder()
     for part in ("normalizer", "pre_tokenizer", "post_processor"):
-        if getattr(backend, part) is not None:
-            setattr(twin, part, getattr(backend, part))
+        setattr(twin, part, getattr(backend, part))
     for _, token in sorted(added.items()):
         (twin.add_special_tokens if token.special else twin.add_tokens)([token])
     if twin.get_added_tokens_decoder().keys() != added.keys():

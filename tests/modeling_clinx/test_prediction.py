@@ -208,6 +208,12 @@ def test_dropout_is_off(model, tokenizer):
     model.eval()
 
 
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_no_windows_is_refused(model, tokenizer, batch_size):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}, expected at least 1"):
+        DocumentPredictor(model, tokenizer, batch_size)
+
+
 def test_a_slow_tokenizer_is_refused(model):
     with pytest.raises(ValueError, match="ByT5Tokenizer gives no character offsets.*fast tokenizer"):
         DocumentPredictor(model, ByT5Tokenizer())
