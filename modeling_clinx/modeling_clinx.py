@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
 
 _ONE_WINDOW = (
     "Without `core_mask`, a CLIN-X model labels the subwords of one window and decodes nothing. So does transformers' "
-    "own pipeline, made of a model object: the rest of a document is lost. Read documents with pipeline('ner', model=FOLDER, "
+    "own pipeline, made of a model object: the rest of a document is lost. Read with pipeline('ner', model=FOLDER, "
     "trust_remote_code=True), or ClinXPipeline(model=model, tokenizer=tokenizer) where modeling_clinx is installed."
 )
 
