@@ -2,6 +2,9 @@
 
 Public names are imported when they are first used (PEP 562), so that `modeling_clinx.windows_clinx`, which needs numpy
 alone, does not wait for torch and transformers. The first of them registers the classes with transformers.
+
+A repo carries the files called `…_clinx.py`; what registers the classes (`auto.py`) and makes new models
+(`building.py`) stays where this package is installed.
 """
 
 from importlib import import_module

@@ -11,6 +11,7 @@ CHOICES = {
     "segmentation": ("packed", "sentence"),
     "vote": ("majority", "average"),
 }
+_OF_WEIGHTS = ("entity_types", "head", "scheme", "id2label", "label2id", "num_labels")  # what a load cannot change
 
 
 def _check_choices(**settings: str) -> None:
@@ -25,6 +26,26 @@ def _check_format(version: int) -> None:
             f"this model was saved in CLIN-X format {version}, but the code at hand knows formats up to "
             f"{FORMAT_VERSION}: load it with the code of its own repo (trust_remote_code=True) or a newer release"
         )
+
+
+def _check_names(entity_types) -> None:
+    if isinstance(entity_types, str):
+        raise ValueError(f"entity_types is {entity_types!r}, expected a list of names")
+    names = list(entity_types)
+    if wrong := [name for name in names if name == "O" or not str(name).strip() or names.count(name) > 1]:
+        needed = "a name of its own that is not empty and other than O, which means no entity"
+        raise ValueError(f"entity_types has {wrong}: each needs {needed}")
+
+
+def _check_same(kwargs: dict, own: dict, reason: str) -> None:
+    """Takes the settings in `own` out of `kwargs`; raises ValueError for one that is given there and differs."""
+    for name, value in own.items():
+        given = kwargs.pop(name, None)
+        if name == "id2label" and given is not None:  # whose keys are strings in a file
+            given = {int(i): label for i, label in given.items()}
+        if given is not None and given != value and not (isinstance(given, tuple) and list(given) == value):
+            advice = "leave it out, or begin a new model with ClinXForTokenClassification.from_encoder"
+            raise ValueError(f"{name} is {given!r}, but {reason} {value!r}: {advice}")
 
 
 def _custom_pipelines() -> dict:
@@ -65,7 +86,8 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         special_ids: ids of the tokenizer's special tokens, which never carry a label.
         format_version: the version of this format that wrote the configuration.
 
-    Raises ValueError for an unknown choice, a duplicate entity type, a size out of range, or a newer format.
+    Raises ValueError for an unknown choice, entity types that are twice there, empty or `O`, a size out of range, a
+    newer format, or an `id2label`, `label2id` or `num_labels` that the entity types do not give.
     """
 
     model_type = "clinx"
@@ -95,8 +117,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
     ):
         _check_format(format_version)
         _check_choices(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
-        if len(set(entity_types)) < len(entity_types):
-            raise ValueError(f"entity_types has duplicates: {list(entity_types)}")
+        _check_names(entity_types)
         if context_size < 0 or window_length < 8:
             raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
@@ -110,12 +131,18 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         self.dropout = dropout
         self.special_ids = list(special_ids)
         self.format_version = format_version
-        for derived in ("id2label", "label2id", "num_labels"):
-            kwargs.pop(derived, None)
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
-        of_labels = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        derived = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        _check_same(kwargs, {**derived, "num_labels": len(labels)}, f"entity_types {self.entity_types} give")
         of_repo = {"auto_map": dict(self._repo_code), "custom_pipelines": _custom_pipelines()}
-        super().__init__(**{**of_labels, **of_repo, **kwargs})
+        super().__init__(**{**derived, **of_repo, **kwargs})
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """As `PretrainedConfig.from_dict`; raises ValueError for a setting that disagrees with the saved weights."""
+        saved = cls(**config_dict)
+        _check_same(kwargs, {name: getattr(saved, name) for name in _OF_WEIGHTS}, "this model was saved with")
+        return super().from_dict(config_dict, **kwargs)
 
     def to_dict(self):
         """A saved configuration names the code saved beside it, and no folder of the machine that it was made on."""

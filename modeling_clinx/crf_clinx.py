@@ -16,11 +16,14 @@ from .lattice_clinx import (
     Lattice,
     Potentials,
     Spans,
+    expected_pairs,
     forward_backward,
     lattices_backwards,
     on_chain,
     span_posteriors,
     viterbi,
+    with_domain,
+    with_float64,
 )
 
 
@@ -30,6 +33,7 @@ class ClinXCRF(nn.Module):
     All methods but `forward` take chains that are compacted to the left (see `compact`), as `emissions` (B, T, K)
     float, `lengths` (B,) int64, and `edges` (B, 2) bool: whether the chain begins and ends where its document does.
     Start and end scores and constraints hold at such edges only; anywhere else every tag may begin or end the chain.
+    All lie on one device that has float64 (`with_float64`), where the scores of the CRF itself are taken.
 
     Args:
         n_types: number of entity types.
@@ -46,11 +50,7 @@ class ClinXCRF(nn.Module):
 
     @torch.compiler.disable
     def forward(
-        self,
-        emissions: torch.Tensor,
-        mask: torch.Tensor,
-        edges: torch.Tensor,
-        labels: torch.Tensor | None = None,
+        self, emissions: torch.Tensor, mask: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor | None = None
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Negative log-likelihood of BIO labels; labels that are not known are summed over.
 
@@ -78,24 +78,22 @@ class ClinXCRF(nn.Module):
         return loss, torch.zeros_like(emissions).scatter_(1, wide, marginals)
 
     def log_partition(
-        self,
-        emissions: torch.Tensor,
-        lengths: torch.Tensor,
-        edges: torch.Tensor,
-        allowed: torch.Tensor | None = None,
+        self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, allowed: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log of the sum over all labellings, log Z, or over those within `allowed` (B, T, K) bool.
 
         Returns (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain.
+
+        Raises ValueError for emissions that are not finite; names row and position.
         """
-        scores = emissions.detach()
-        if allowed is not None:
-            scores = scores.masked_fill(~allowed, -torch.inf)
         potentials = self.potentials()
-        lattice = forward_backward(Chains(scores, lengths, edges), potentials)
+        chains = with_domain(Chains(emissions.detach(), lengths, edges), potentials)
+        if allowed is not None:
+            chains = chains._replace(emissions=chains.emissions.masked_fill(~allowed, -torch.inf))
+        lattice = forward_backward(chains, potentials)
         marginals = lattice.marginals().transpose(0, 1).to(emissions.dtype)  # (B, T, K)
-        expectations = _Expectations(marginals, lattice, potentials.psi, lengths, edges)
-        return _LogPartition.apply(emissions, self.transitions, self.start, self.end, expectations), marginals
+        expectations = _Expectations(marginals, lattice, potentials.log_psi, lengths, edges)
+        return _LogPartition.apply(emissions, *self._scores(), expectations), marginals
 
     def log_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor
@@ -137,14 +135,20 @@ class ClinXCRF(nn.Module):
     def potentials(self) -> Potentials:
         """The CRF's own scores as the recursions take them: in float64, without gradient, constraints applied."""
         if self.transitions is None:
-            return Potentials(self.tags, None, None, None, torch.ones((), dtype=torch.float64), 0.0)
-        transitions, start, end = (scores.detach().double() for scores in (self.transitions, self.start, self.end))
+            return Potentials(self.tags, None, None, None, torch.zeros((), dtype=torch.float64), 0.0, 0.0)
+        transitions, start, end = (scores.detach().double() for scores in self._scores())
         shift = transitions.max()
+        spread = sum(scores.max() - scores.min() for scores in (transitions, start, end))
         transitions, start, end = (
             scores.masked_fill(~legal.to(scores.device), -torch.inf)
             for scores, legal in ((transitions, self.tags.allowed), (start, self.tags.starts), (end, self.tags.ends))
         )
-        return Potentials(self.tags, transitions, start, end, (transitions - shift).exp(), shift)
+        return Potentials(self.tags, transitions, start, end, transitions - shift, shift, spread)
+
+    def _scores(self) -> tuple[torch.Tensor | None, ...]:
+        """Transition, start and end scores where float64 exists; None for a linear head."""
+        scores = (self.transitions, self.start, self.end)
+        return scores if self.transitions is None else tuple(map(with_float64, scores))
 
     def _path_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, path: torch.Tensor
@@ -154,9 +158,10 @@ class ClinXCRF(nn.Module):
         score = (emissions.gather(2, path[..., None])[..., 0].double() * mask).sum(1)
         if self.transitions is None:
             return score
-        steps = self.transitions.double()[path[:, :-1], path[:, 1:]] * mask[:, 1:]  # counted in float64
+        transitions, start, end = self._scores()
+        steps = transitions.double()[path[:, :-1], path[:, 1:]] * mask[:, 1:]  # counted in float64
         last = path.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0]
-        at_edges = torch.stack([self.start[path[:, 0]], self.end[last]], 1).double() * edges
+        at_edges = torch.stack([start[path[:, 0]], end[last]], 1).double() * edges
         return score + steps.sum(1) + at_edges.sum(1) * (lengths > 0)
 
     def _refuse_impossible(self, labels: torch.Tensor, index: torch.Tensor, edges: torch.Tensor) -> None:
@@ -180,7 +185,7 @@ class _Expectations(NamedTuple):
 
     marginals: torch.Tensor  # (B, T, K) of the dtype of the emissions
     lattice: Lattice
-    psi: torch.Tensor  # (K, K)
+    log_psi: torch.Tensor  # (K, K)
     lengths: torch.Tensor  # (B,)
     edges: torch.Tensor  # (B, 2)
 
@@ -190,20 +195,20 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, emissions, transitions, start, end, expectations: _Expectations):
-        marginals, lattice, psi, lengths, edges = expectations
-        ctx.save_for_backward(marginals, lattice.alpha, lattice.beta, psi, lengths, edges)
+        marginals, lattice, log_psi, lengths, edges = expectations
+        ctx.save_for_backward(marginals, lattice.alpha, lattice.beta, log_psi, lengths, edges)
+        ctx.domain = lattice.domain
         ctx.dtype = None if transitions is None else transitions.dtype
         return lattice.log_scale.sum(0)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_log_z):
-        marginals, alpha, beta, psi, lengths, edges = ctx.saved_tensors
+        marginals, alpha, beta, log_psi, lengths, edges = ctx.saved_tensors
         grad = marginals * grad_log_z.to(marginals.dtype)[:, None, None]  # (B, T, K)
         if ctx.dtype is None:
             return grad, None, None, None, None
-        weighted = (alpha[:-1] * grad_log_z[:, None]).flatten(0, 1)  # ((T - 1) B, K)
-        pairs = psi * (weighted.t() @ beta[1:].flatten(0, 1))  # (K, K)
+        pairs = expected_pairs(alpha[:-1], beta[1:], grad_log_z, log_psi, ctx.domain)  # (K, K)
         last = (lengths - 1).clamp(min=0)
         start = (grad[:, 0] * edges[:, :1]).sum(0)  # (K,)
         end = (grad[torch.arange(len(grad)), last] * edges[:, 1:]).sum(0)  # (K,)

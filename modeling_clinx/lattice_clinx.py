@@ -25,10 +25,17 @@ for pairs and transitions. So autograd never has to see a recursion.
 Why the scaled linear domain: a step is one matrix product, where the log domain takes K x K exponentials. Why float64:
 emissions of -100 and 100 give unary scores of exp(-200), which float32 takes for 0 and float64 does not.
 
+**Where that ends.** Let r be the largest difference of two emissions at one position, plus those of two transitions, of
+two start scores and of two end scores. A tag that closes may come two steps after any other, one that opens a step
+after it, and one inside of a span another step later; so each tag of a lattice has alpha and beta of at least
+exp(-3 r) / 2 K^3. Where that is near the smallest float64, exp(-708), the same recursions run in the log domain, on
+logarithms of the same quantities: slower, and right whatever the emissions.
+
 Letters: B rows, T positions, K tags, S spans, P positions of all spans, R tags of one entity type.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +45,32 @@ from .labels_clinx import TagSet
 
 
 BLOCK = 4096  # positions of a chain that are held in float64 at a time
+MAX_LINEAR_RANGE = 650.0  # nats between the numbers of a lattice in the linear domain; float64 ends at 708
+
+
+class Domain(NamedTuple):
+    """How the recursions hold numbers, and what they do with them: as they are, or as logarithms."""
+
+    one: float
+    zero: float
+    times: Callable
+    over: Callable
+    total: Callable
+    product: Callable  # of matrices, batched
+    from_log: Callable  # in place
+    log: Callable
+    plain: Callable
+
+
+def _log_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """The logarithm of exp(left) @ exp(right)."""
+    return torch.logsumexp(left[..., None] + right[:, None], -2, out=out)
+
+
+LINEAR = Domain(1.0, 0.0, torch.mul, torch.div, torch.sum, torch.bmm, torch.exp_, torch.log, torch.positive)
+LOG = Domain(
+    0.0, -torch.inf, torch.add, torch.sub, torch.logsumexp, _log_product, torch.positive, torch.positive, torch.exp
+)
 
 
 class Chains(NamedTuple):
@@ -47,6 +80,7 @@ class Chains(NamedTuple):
     lengths: torch.Tensor  # (B,) int64 positions of each whole chain
     edges: torch.Tensor  # (B, 2) bool, whether a chain begins and ends where its document does
     first: int = 0  # the position in the whole chains at which this block begins
+    domain: Domain = LINEAR  # in which the recursions run
 
     def on_chain(self) -> torch.Tensor:
         """(B, T) bool, whether a position is one of the chain's."""
@@ -69,21 +103,26 @@ class Potentials(NamedTuple):
     transitions: torch.Tensor | None  # (K, K), `transitions[i, j]` of j after i
     start: torch.Tensor | None  # (K,)
     end: torch.Tensor | None  # (K,)
-    psi: torch.Tensor  # (K, K) exp(transitions - psi_shift), 0 where forbidden; () 1 for a linear head
+    log_psi: torch.Tensor  # (K, K) transitions - psi_shift; () 0 for a linear head
     psi_shift: torch.Tensor | float  # () the largest transition score
+    spread: torch.Tensor | float  # () the largest difference of two transitions, two start and two end scores, summed
 
 
 class Lattice(NamedTuple):
-    """Forward and backward quantities of T positions, as the formulas above name them: time first, float64."""
+    """Forward and backward quantities of T positions, as the formulas above name them: time first, float64.
+
+    All but `log_scale` are as the domain holds them.
+    """
 
     log_scale: torch.Tensor  # (T, B) their sum is log Z; 0 off the chain
     alpha: torch.Tensor  # (T, B, K)
     prior: torch.Tensor  # (T, B, K)
     beta: torch.Tensor  # (T, B, K), 0 off the chain
+    domain: Domain
 
     def marginals(self) -> torch.Tensor:
         """(T, B, K) posterior probability of each tag, 0 off the chain."""
-        return self.prior * self.beta
+        return self.domain.plain(self.domain.times(self.prior, self.beta))
 
 
 class Spans(NamedTuple):
@@ -93,6 +132,11 @@ class Spans(NamedTuple):
     starts: torch.Tensor  # (S,) int64
     stops: torch.Tensor  # (S,) int64
     types: torch.Tensor  # (S,) int64
+
+
+def with_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The same tensor, on the CPU if its device has no float64: Apple's MPS."""
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
 
 
 def on_chain(lengths: torch.Tensor, n_steps: int) -> torch.Tensor:
@@ -117,6 +161,25 @@ def local_scores(chains: Chains, potentials: Potentials) -> torch.Tensor:
 # Sum-product
 
 
+def with_domain(chains: Chains, potentials: Potentials) -> Chains:
+    """Whole chains with the domain in which nothing underflows; see above.
+
+    Raises ValueError for emissions that are not finite; names row and position.
+    """
+    emissions, own_range = chains.emissions, potentials.spread + math.log(chains.emissions.shape[-1])
+    least, largest = emissions.aminmax()
+    if 3 * float(largest - least + own_range) < MAX_LINEAR_RANGE:  # which nan is not
+        return chains
+    ranges = (emissions.amax(-1) - emissions.amin(-1)).masked_fill_(~chains.on_chain(), 0.0)  # (B, T)
+    if not ranges.isfinite().all():
+        row, position = (~ranges.isfinite()).nonzero()[0].tolist()
+        wrong = emissions[row, position].abs().max().item()
+        place = f"row {row}, position {position} of the chain: emissions of {wrong} are not finite"
+        raise ValueError(f"{place}: look for weights that are nan or too large")
+    fits = potentials.transitions is None or 3 * float(ranges.max() + own_range) < MAX_LINEAR_RANGE
+    return chains._replace(domain=LINEAR if fits else LOG)
+
+
 def forward_backward(
     chains: Chains,
     potentials: Potentials,
@@ -129,34 +192,35 @@ def forward_backward(
         alpha_before: (B, K) alpha of the position before the block; None if it is the first block.
         beta_after: (B, K) beta of the position after the block; None if it is the last block.
     """
-    mask = chains.on_chain().t()  # (T, B)
+    mask, domain = chains.on_chain().t(), chains.domain  # (T, B)
     scores = local_scores(chains, potentials)  # (T, B, K)
     shift = scores.amax(-1)  # (T, B)
-    unary = scores.sub_(shift[..., None]).exp_().masked_fill_(~mask[..., None], 1.0)
+    unary = domain.from_log(scores.sub_(shift[..., None])).masked_fill_(~mask[..., None], domain.one)
     if potentials.transitions is None:
         return _independent_positions(unary, shift, mask)
 
     # Both directions go side by side, [:, 0] forward and [:, 1] backward, so that a step is one batched product.
-    psi, n_steps = potentials.psi, len(unary)
+    psi, n_steps = domain.from_log(torch.stack([potentials.log_psi, potentials.log_psi.t()])), len(unary)
     mirror = _mirror(chains)[..., None].expand_as(unary)
     alphas = torch.stack([unary, unary.gather(0, mirror)], 1)  # (T, 2, B, K) unary scores, which become alphas
     priors = torch.empty_like(alphas)
-    priors[0] = 1.0
+    priors[0] = domain.one
     if alpha_before is not None:
-        priors[0, 0] = alpha_before @ psi
+        priors[0, 0] = domain.product(alpha_before[None], psi[:1])[0]
     if beta_after is not None:
         goes_on = chains.lengths > chains.first + n_steps
-        priors[0, 1] = torch.where(goes_on[:, None], beta_after @ psi.t(), 1.0)
-    scales = _sum_product(alphas, priors, torch.stack([psi, psi.t()]))  # (T, 2, B, 1)
+        priors[0, 1] = torch.where(goes_on[:, None], domain.product(beta_after[None], psi[1:])[0], domain.one)
+    scales = _sum_product(alphas, priors, psi, domain)  # (T, 2, B, 1)
 
     alpha, prior, beta = alphas[:, 0], priors[:, 0], alphas[:, 1].gather(0, mirror)
-    beta = beta.div_((prior * beta).sum(-1, keepdim=True)).masked_fill_(~mask[..., None], 0.0)
-    log_scale = scales[:, 0, :, 0].log() + shift
+    beta = domain.over(beta, domain.total(domain.times(prior, beta), -1, keepdim=True), out=beta)
+    log_scale = domain.log(scales[:, 0, :, 0]) + shift
     log_scale[int(chains.first == 0) :] += potentials.psi_shift  # no transition leads to the very first position
-    return Lattice(log_scale.masked_fill_(~mask, 0.0), alpha, prior, beta)
+    beta.masked_fill_(~mask[..., None], domain.zero)
+    return Lattice(log_scale.masked_fill_(~mask, 0.0), alpha, prior, beta, domain)
 
 
-def _sum_product(unary: torch.Tensor, priors: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+def _sum_product(unary: torch.Tensor, priors: torch.Tensor, psi: torch.Tensor, domain: Domain) -> torch.Tensor:
     """The forward recursion, in place: turns `unary` into alpha and fills `priors` from its first step on.
 
     Args:
@@ -169,9 +233,9 @@ def _sum_product(unary: torch.Tensor, priors: torch.Tensor, psi: torch.Tensor) -
     before = None
     for alpha, prior, scale in zip(unary.unbind(), priors.unbind(), scales.unbind(), strict=True):
         if before is not None:
-            torch.bmm(before, psi, out=prior)
-        torch.sum(alpha.mul_(prior), -1, keepdim=True, out=scale)
-        before = alpha.div_(scale)
+            domain.product(before, psi, out=prior)
+        domain.total(domain.times(alpha, prior, out=alpha), -1, keepdim=True, out=scale)
+        before = domain.over(alpha, scale, out=alpha)
     return scales
 
 
@@ -188,7 +252,26 @@ def _independent_positions(unary: torch.Tensor, shift: torch.Tensor, mask: torch
     scale = unary.sum(-1)  # (T, B)
     alpha = unary / scale[..., None]
     log_scale = (scale.log() + shift).masked_fill_(~mask, 0.0)
-    return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * mask[..., None])
+    return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * mask[..., None], LINEAR)
+
+
+def expected_pairs(
+    alpha: torch.Tensor, beta: torch.Tensor, weights: torch.Tensor, log_psi: torch.Tensor, domain: Domain
+) -> torch.Tensor:
+    """(K, K) how often each pair of neighbouring tags is expected.
+
+    Args:
+        alpha: (T, B, K) of positions.
+        beta: (T, B, K) of the positions after them.
+        weights: (B,) float64, what each row counts.
+    """
+    weights, beta = weights.expand(alpha.shape[:2])[..., None], beta.flatten(0, 1)
+    if domain is LINEAR:
+        return log_psi.exp() * ((alpha * weights).flatten(0, 1).t() @ beta)
+    pairs = torch.zeros_like(log_psi)
+    for before, after, weight in zip(alpha.flatten(0, 1)[..., None], beta, weights.flatten(), strict=True):
+        pairs += (before + log_psi + after).exp() * weight
+    return pairs
 
 
 def lattices_backwards(chains: Chains, potentials: Potentials) -> Iterator[tuple[int, Lattice]]:
@@ -198,7 +281,7 @@ def lattices_backwards(chains: Chains, potentials: Potentials) -> Iterator[tuple
     position before each block, a second one computes each block again and hands beta on to the block before it.
     """
     entries, alpha_before = [], None
-    for block in chains.blocks():
+    for block in with_domain(chains, potentials).blocks():
         entries.append((block, alpha_before))
         lattice = forward_backward(block, potentials, alpha_before)
         alpha_before = lattice.alpha[-1].clone()  # a view would hold the block
@@ -288,7 +371,7 @@ def span_posteriors(
 
     for a span at a to b, where gain_t = alpha_t / prior_t = unary_t / scale_t, entry(j) is the part of prior_a(j) that
     comes from tags which j does not carry on, and leave(j) the sum of psi(j, k) beta_b(k) over the tags k which do not
-    carry on j.
+    carry on j. All of it is computed in logarithms.
 
     Args:
         lattices: the first position and the lattice of each block, in any order.
@@ -299,24 +382,28 @@ def span_posteriors(
     device, sizes = lengths.device, spans.stops - spans.starts
     tags = potentials.tags.of_type().to(device)[spans.types]  # (S, R)
     continues = potentials.tags.continues.to(device)
-    breaks, carries_on = potentials.psi * ~continues, potentials.psi * continues  # (K, K)
+    breaks = torch.where(continues, -torch.inf, potentials.log_psi)  # (K, K)
+    carries_on = torch.where(continues, potentials.log_psi, -torch.inf)  # (K, K)
     offsets = sizes.cumsum(0) - sizes  # (S,) of the first position of each span among the P of all
     owner = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)  # (P,)
     positions = torch.arange(len(owner), device=device) - offsets[owner] + spans.starts[owner]  # (P,)
-    entry, leave = (torch.ones(tags.shape, dtype=torch.float64, device=device) for _ in range(2))  # (S, R)
+    entry, leave = (torch.zeros(tags.shape, dtype=torch.float64, device=device) for _ in range(2))  # (S, R)
     gain = torch.zeros(len(owner), tags.shape[1], dtype=torch.float64, device=device)  # (P, R)
     for first, lattice in lattices:
-        stop = first + len(lattice.alpha)
+        stop, log = first + len(lattice.alpha), lattice.domain.log
         s = ((spans.starts - 1 >= first) & (spans.starts - 1 < stop)).nonzero()[:, 0]
-        entry[s] = (lattice.alpha[spans.starts[s] - 1 - first, spans.rows[s]] @ breaks).gather(1, tags[s])
+        before = log(lattice.alpha[spans.starts[s] - 1 - first, spans.rows[s]]).t()  # (K, s)
+        entry[s] = (before[..., None] + breaks[:, tags[s]]).logsumexp(0)
         s = ((spans.stops >= first) & (spans.stops < stop) & (spans.stops < lengths[spans.rows])).nonzero()[:, 0]
-        leave[s] = (lattice.beta[spans.stops[s] - first, spans.rows[s]] @ breaks.t()).gather(1, tags[s])
+        after = log(lattice.beta[spans.stops[s] - first, spans.rows[s]]).t()  # (K, s)
+        leave[s] = (after[..., None] + breaks.t()[:, tags[s]]).logsumexp(0)
         p = ((positions >= first) & (positions < stop)).nonzero()[:, 0]
         at = (positions[p, None] - first, spans.rows[owner[p], None], tags[owner[p]])
-        gain[p] = (lattice.alpha[at] / lattice.prior[at]).nan_to_num_(0.0)  # 0 / 0 where a tag cannot be reached
-    mass = entry * gain[offsets]  # (S, R) of the paths up to a span's first position, then up to the next one …
+        gain[p] = log(lattice.alpha[at]) - log(lattice.prior[at])
+    gain.nan_to_num_(-torch.inf, neginf=-torch.inf)  # 0 / 0 where a tag cannot be reached
+    mass = entry + gain[offsets]  # (S, R) of the paths up to a span's first position, then up to the next one …
     inner = carries_on[tags[:, :, None], tags[:, None, :]]  # (S, R, R)
     for step in range(1, int(sizes.max()) if len(sizes) else 0):
         s = (sizes > step).nonzero()[:, 0]
-        mass[s] = (mass[s, None] @ inner[s])[:, 0] * gain[offsets[s] + step]
-    return (mass * leave).sum(-1)
+        mass[s] = (mass[s, :, None] + inner[s]).logsumexp(1) + gain[offsets[s] + step]
+    return (mass + leave).logsumexp(-1).exp()

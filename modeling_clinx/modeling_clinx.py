@@ -6,21 +6,27 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import ModelOutput, logging
 
 from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
+from .lattice_clinx import with_float64
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
     from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
-    from .lattice_clinx import Lattice  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
+
+_ONE_WINDOW = (
+    "Without `core_mask`, a CLIN-X model labels the subwords of one window and decodes nothing. So does transformers' "
+    "own pipeline, made of a model object: the rest of a document is lost. Read with pipeline('ner', model=FOLDER, "
+    "trust_remote_code=True), or ClinXPipeline(model=model, tokenizer=tokenizer) where modeling_clinx is installed."
+)
 
 
 @dataclass
@@ -32,22 +38,12 @@ class ClinXOutput(ModelOutput):
     emissions: torch.Tensor | None = None  # (B, T, K) float32 scores in the CRF's tag space
 
 
-def _without_pooler(config) -> dict:
+def without_pooler(config) -> dict:
     """`add_pooling_layer=False` for the encoders that know it: a pooler would never be trained."""
     model_class = AutoModel._model_mapping[type(config)]
     model_class = model_class[0] if isinstance(model_class, (tuple, list)) else model_class
     known = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     return {"add_pooling_layer": False} if known else {}
-
-
-def _max_positions(encoder) -> int | None:
-    """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
-    max_positions = getattr(encoder.config, "max_position_embeddings", None)
-    if not max_positions or max_positions < 0:
-        return None
-    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
-    padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
-    return max_positions if padding_idx is None else max_positions - padding_idx - 1
 
 
 class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
@@ -60,6 +56,14 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
+
+    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
+        """As `PreTrainedModel.resize_token_embeddings`, for the encoders of all members; returns the first one's."""
+        parts = getattr(self, "members", [self])
+        embeddings = [part.encoder.resize_token_embeddings(*args, **kwargs) for part in parts]
+        for config in (self.config, *(part.config for part in parts)):
+            config.encoder.vocab_size = embeddings[0].num_embeddings
+        return embeddings[0]
 
     def _init_weights(self, module):
         if isinstance(module, nn.Linear):
@@ -77,7 +81,7 @@ class ClinXModel(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         self.post_init()
 
     def forward(self, *args, **kwargs):
@@ -87,7 +91,8 @@ class ClinXModel(ClinXPreTrainedModel):
 class ClinXForTokenClassification(ClinXPreTrainedModel):
     """Concept extraction with document context and a CRF (Lange et al. 2022, section 3).
 
-    `from_encoder` starts from a pretrained encoder; `from_pretrained` loads what `save_pretrained` wrote.
+    `from_encoder` (of `building.py`, where this package is installed) starts from a pretrained encoder;
+    `from_pretrained` loads what `save_pretrained` wrote.
     """
 
     accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
@@ -95,7 +100,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **_without_pooler(config.encoder))
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
             self._keep_in_fp32_modules_strict = ["classifier"]
         self.dropout = nn.Dropout(config.dropout)
@@ -103,50 +108,21 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         self.classifier = nn.Linear(config.encoder.hidden_size, len(self.crf.tags))
         self.post_init()
 
-    @classmethod
-    def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
-        """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
-
-        Args:
-            name_or_path: a folder or Hub name of any encoder with a fast tokenizer: masked-LM checkpoints such as
-                `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
-            entity_types: names of the entity types.
-            hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
-            config_kwargs: settings of `ClinXConfig`.
-
-        Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
-        """
-        hub_kwargs = hub_kwargs or {}
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
-        if not tokenizer.is_fast:
-            raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
-        kwargs = {"dtype": torch.float32, **hub_kwargs}
-        kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
-        if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
-            known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
-            encoder = known.from_pretrained(name_or_path, **kwargs).encoder
-        else:
-            encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
-            encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **_without_pooler(encoder_config))
-        max_positions = _max_positions(encoder)
-        if max_positions is not None:
-            config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
-        special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
-        model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
-        model.encoder = encoder
-        return model
-
     @property
     def members(self) -> list["ClinXForTokenClassification"]:
         """The models that vote, as an ensemble has several of: this one alone."""
         return [self]
 
     def compute_emissions(self, input_ids, attention_mask=None, token_type_ids=None) -> torch.Tensor:
-        """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them."""
+        """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them.
+
+        They lie where the CRF is computed: on the CPU if the model is on Apple's MPS, otherwise beside the model.
+        """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.classifier(self.dropout(hidden).to(self.classifier.weight.dtype)).float()
+            dtype = getattr(self.classifier.weight, "dtype", torch.float32)  # a quantized layer has a method there
+            return with_float64(self.classifier(self.dropout(hidden).to(dtype)).float())
 
     def forward(
         self, input_ids, attention_mask=None, token_type_ids=None, core_mask=None, edge_mask=None, labels=None
@@ -158,24 +134,30 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
             attention_mask: (B, T), 0 at padding.
             token_type_ids: (B, T) int64, for encoders that take it.
             core_mask: (B, T) bool, the chain positions of the window's core. Without it every attended token that is
-                no special token is in the chain.
+                no special token is in the chain; outside of training a warning says so once, since documents are read
+                by `DocumentPredictor` and `ClinXPipeline`.
             edge_mask: (B, 2) bool, whether the core begins and ends where its document does. Without it: both.
             labels: (B, T) int64 BIO ids; -100 on the chain means not known, and is summed over.
 
         Raises ValueError for labels that the constraints forbid; names the row of the batch.
         """
-        emissions = self.compute_emissions(input_ids, attention_mask, token_type_ids)
+        home, emissions = input_ids.device, self.compute_emissions(input_ids, attention_mask, token_type_ids)
         if core_mask is None:
+            if labels is None and not (self.training and torch.is_grad_enabled()):
+                logging.get_logger(__name__).warning_once(_ONE_WINDOW)
             special = torch.tensor(self.config.special_ids, dtype=input_ids.dtype, device=input_ids.device)
             core_mask = ~torch.isin(input_ids, special)
             if attention_mask is not None:
                 core_mask &= attention_mask.bool()
         if edge_mask is None:
             edge_mask = core_mask.new_ones(len(core_mask), 2)
-        loss, marginals = self.crf(emissions, core_mask.bool(), edge_mask.bool(), labels)
+        core_mask, edge_mask = (mask.to(emissions.device, torch.bool) for mask in (core_mask, edge_mask))
+        labels = labels if labels is None else labels.to(emissions.device)
+        loss, marginals = self.crf(emissions, core_mask, edge_mask, labels)
         probabilities = self.crf.tags.fold(marginals)
-        probabilities[..., 0].masked_fill_(~core_mask.bool(), 1.0)
-        return ClinXOutput(loss if loss is None else loss.float(), probabilities.clamp_(min=1e-12).log_(), emissions)
+        probabilities[..., 0].masked_fill_(~core_mask, 1.0)
+        logits = probabilities.clamp_(min=1e-12).log_()
+        return ClinXOutput(loss if loss is None else loss.float().to(home), logits.to(home), emissions.to(home))
 
 
 ClinXModel.register_for_auto_class("AutoModel")

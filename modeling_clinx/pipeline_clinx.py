@@ -15,6 +15,16 @@ from .vote_clinx import vote  # noqa: F401
 from .windows_clinx import Window  # noqa: F401
 
 
+_NOT_USED = {  # arguments of transformers' own pipeline
+    "stride": "a document of any length is read in windows with context",
+    "is_split_into_words": "give each document as one string",
+    "delimiter": "give each document as one string",
+    "offset_mapping": "the offsets are those of the text",
+    "grouped_entities": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",
+    "ignore_subwords": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",
+}
+
+
 class ClinXPipeline(PrivateByDefault, Pipeline):
     """Finds entities in documents; a document may be of any length, and is read with its context.
 
@@ -27,35 +37,47 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
         inputs: a string; a list of strings; or a generator, a `datasets` dataset or column, which is read lazily.
             Rows that are dicts are read by their key `text`.
         aggregation_strategy: `none` for subwords; the others all mean entities, since the CRF labels whole spans.
-        ignore_labels: labels (or entity types) to leave out, default `["O"]`.
+        ignore_labels: entity types (or labels of subwords) to leave out, default `["O"]`.
         batch_size: windows that the encoder reads at a time, default 16.
+
+    Raises ValueError for arguments that are not known or have no meaning here, and for labels that the model has not.
     """
 
-    _load_processor = False
-    _load_image_processor = False
-    _load_feature_extractor = False
+    _load_processor = _load_image_processor = _load_feature_extractor = False
     _load_tokenizer = True
 
-    def _sanitize_parameters(self, aggregation_strategy=None, ignore_labels=None):
+    def _sanitize_parameters(self, aggregation_strategy=None, ignore_labels=None, **others):
         parameters = {}
+        for name, value in others.items():
+            if value or name not in _NOT_USED:
+                reason = _NOT_USED.get(name, "expected aggregation_strategy, ignore_labels or batch_size")
+                raise ValueError(f"{name} is not used: {reason}")
         if aggregation_strategy is not None:
             name = getattr(aggregation_strategy, "value", aggregation_strategy)
             if name not in ("none", "simple", "first", "average", "max"):
                 raise ValueError(f"aggregation_strategy is {name!r}, expected simple, first, average, max or none")
             parameters["subwords"] = name == "none"
         if ignore_labels is not None:
-            parameters["ignore_labels"] = ignore_labels
+            parameters["ignore_labels"] = [ignore_labels] if isinstance(ignore_labels, str) else list(ignore_labels)
         return {}, {}, parameters
 
     def __call__(self, inputs, *, batch_size: int | None = None, num_workers=None, **kwargs):
         parameters = {**self._postprocess_params, **self._sanitize_parameters(**kwargs)[2]}
-        predictor = DocumentPredictor(self.model, self.tokenizer, batch_size or self._batch_size or 16)
+        sizes = [size for size in (batch_size, self._batch_size, 16) if size is not None]
+        predictor = DocumentPredictor(self.model, self.tokenizer, sizes[0])
+        self._check_labels(**parameters)
         if not hasattr(inputs, "__getitem__") and not isinstance(inputs, Iterable):
             raise ValueError(f"expected a string, or strings in a list, a generator or a dataset, found {type(inputs)}")
         if isinstance(inputs, (str, bytes, Mapping)):
             return next(self._read([inputs], predictor, **parameters))
         results = self._read(inputs, predictor, **parameters)
         return list(results) if isinstance(inputs, (list, tuple)) else results
+
+    def _check_labels(self, subwords: bool = False, ignore_labels=("O",)) -> None:
+        config = self.model.config
+        known = ["O", *config.entity_types, *(config.label2id if subwords else [])]
+        if unknown := [label for label in ignore_labels if label not in known]:
+            raise ValueError(f"ignore_labels has {unknown}, expected some of {', '.join(known)}")
 
     def _read(self, inputs, predictor, subwords: bool = False, **parameters):
         ahead, texts = tee(map(self.preprocess, inputs))
@@ -84,5 +106,5 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
                 "end": span.end,
             }
             for span in prediction.rows()
-            if span.label not in ignore_labels
+            if span.label not in ignore_labels and not (subwords and span.label[2:] in ignore_labels)
         ]

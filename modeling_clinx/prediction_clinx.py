@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .decoding_clinx import MemberDecodings
+from .lattice_clinx import with_float64
 from .windows_clinx import Tokens, Window, special_affixes, tokenize, windows
 
 
@@ -41,13 +42,9 @@ class Prediction(NamedTuple):
 
     def rows(self) -> list[PredictedSpan]:
         """The same as rows, in the order of the text; `agreement` is None for a single model."""
-        n_spans = len(self.labels)
-        agreement = [None] * n_spans if self.agreement is None else self.agreement.tolist()
-        starts, ends, scores, positions = (
-            column.tolist() for column in (self.starts, self.ends, self.scores, self.positions)
-        )
-        columns = (starts, ends, self.labels, scores, agreement, positions)
-        return [PredictedSpan(*row) for row in zip(*columns, strict=True)]
+        agreement = np.full(len(self.labels), None) if self.agreement is None else self.agreement
+        columns = (self.starts, self.ends, np.array(self.labels, object), self.scores, agreement, self.positions)
+        return [PredictedSpan(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 class WindowBatch(NamedTuple):
@@ -67,10 +64,12 @@ class DocumentPredictor:
         tokenizer: its fast tokenizer.
         batch_size: windows of `window_length` that the encoder reads at a time; shorter ones count by their subwords.
 
-    Raises ValueError where the tokenizer is not a fast one.
+    Raises ValueError where the tokenizer is not a fast one, or the batch size is below 1.
     """
 
     def __init__(self, model, tokenizer, batch_size: int = 16):
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
         self.members = list(model.members)
         tokenize(tokenizer, ["a"])  # refuses a slow tokenizer before anything is read
@@ -117,14 +116,16 @@ class DocumentPredictor:
     def compute_emissions(self, texts: list[str], documents: list[Tokens]) -> list[list[torch.Tensor]]:
         """By member, emissions (chain positions, K) of each document, stitched from the cores of its windows."""
         lengths = [int(tokens.chain.sum()) for tokens in documents]
+        homes = [[*member.parameters()][-1].device for member in self.members]  # a member's encoder may lie on disk
         stitched = [
-            torch.empty(sum(lengths), len(member.crf.tags), device=member.classifier.weight.device)
-            for member in self.members
+            with_float64(torch.empty(sum(lengths), len(member.crf.tags), device=home))
+            for member, home in zip(self.members, homes, strict=True)
         ]
         for batch in self.window_batches(texts, documents):
-            for member, emissions in zip(self.members, stitched, strict=True):
-                ids, attention, core, positions = (tensor.to(emissions.device) for tensor in batch)
-                emissions[positions] = member.compute_emissions(ids, attention)[core]
+            for member, home, emissions in zip(self.members, homes, stitched, strict=True):
+                of_batch = member.compute_emissions(batch.input_ids.to(home), batch.attention_mask.to(home))
+                core, positions = batch.core_mask.to(emissions.device), batch.positions.to(emissions.device)
+                emissions[positions] = of_batch[core]
         return [list(emissions.split(lengths)) for emissions in stitched]
 
     def window_batches(self, texts: list[str], documents: list[Tokens]) -> Iterator[WindowBatch]:

@@ -65,19 +65,30 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
         raise ValueError(f"{kind} gives no character offsets: CLIN-X needs a fast tokenizer (with a tokenizer.json)")
     if not texts:
         return []
-    encoded = tokenizer(
-        [_SURROGATE.sub("\ufffd", text) for text in texts],
-        add_special_tokens=False,
-        split_special_tokens=True,  # a text that has the name of one in it is text
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
+    texts_without_surrogates = [_SURROGATE.sub("\ufffd", text) for text in texts]
+    encoded = _splitting_twin(tokenizer.backend_tokenizer).encode_batch(
+        texts_without_surrogates, add_special_tokens=False
     )
     return [
-        _chain(text, np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2), unit)
-        for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        _chain(text, np.array(of_text.ids, np.int64), np.array(of_text.offsets, np.int64).reshape(-1, 2), unit)
+        for text, of_text in zip(texts, encoded, strict=True)
     ]
+
+
+def _splitting_twin(backend):
+    """A tokenizer of the same parts, which are shared, that takes the names of special tokens in a text for text.
+
+    Whether it does is a switch of the whole tokenizer, so that other threads and its owner would see it turned.
+    """
+    twin, added = type(backend)(backend.model), backend.get_added_tokens_decoder()
+    for part in ("normalizer", "pre_tokenizer", "post_processor"):
+        setattr(twin, part, getattr(backend, part))
+    for _, token in sorted(added.items()):
+        (twin.add_special_tokens if token.special else twin.add_tokens)([token])
+    if twin.get_added_tokens_decoder().keys() != added.keys():
+        raise ValueError("the ids of the tokenizer's added tokens have gaps: save the tokenizer and load it again")
+    twin.encode_special_tokens = True
+    return twin
 
 
 def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens:

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForTokenClassification
+from transformers import AutoModel, AutoModelForTokenClassification, XLMRobertaModel
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import (
@@ -16,7 +16,7 @@ from modeling_clinx import (
     ClinXPipeline,
     DocumentPredictor,
 )
-from tests.modeling_clinx.models import ENSEMBLE_CODE, in_fresh_process, new_model
+from tests.modeling_clinx.models import ENSEMBLE_CODE, in_fresh_process, new_model, tiny_config
 
 
 pytestmark = pytest.mark.compat
@@ -227,6 +227,33 @@ def test_members_that_differ_are_refused_with_the_difference(member_folders, tin
             ClinXEnsembleForTokenClassification.from_members([member_folders[0], member])
 
 
+def test_members_with_other_positions_are_refused(member_folders, tokenizer, tmp_path):
+    """One ensemble has one encoder configuration: such members would be saved as what cannot be loaded."""
+    config = tiny_config(tokenizer)
+    config.max_position_embeddings = 1026
+    XLMRobertaModel(config).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    other = new_model(tmp_path / "encoder", window_length=128, context_size=16)
+    save_model_repo(other, tokenizer, tmp_path / "member")
+    with pytest.raises(ValueError, match="they differ in encoder max_position_embeddings: 514 and 1026"):
+        ClinXEnsembleForTokenClassification.from_members([member_folders[0], tmp_path / "member"])
+
+
+@pytest.mark.parametrize("half_first", [True, False])
+def test_members_of_mixed_precision_are_read_in_float32_whatever_their_order(
+    member_folders, tokenizer, tmp_path, half_first
+):
+    half = ClinXForTokenClassification.from_pretrained(member_folders[0], dtype=torch.bfloat16)
+    save_model_repo(half, tokenizer, tmp_path / "half")
+    members = [tmp_path / "half", member_folders[1]][:: 1 if half_first else -1]
+    ensemble = ClinXEnsembleForTokenClassification.from_members(members)
+    ensemble.save_pretrained(tmp_path / "mixed")
+    for model in (ensemble, ClinXEnsembleForTokenClassification.from_pretrained(tmp_path / "mixed")):
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    given = ClinXEnsembleForTokenClassification.from_members(members, dtype=torch.bfloat16)
+    assert {member.encoder.dtype for member in given.members} == {torch.bfloat16}
+
+
 def test_only_single_models_are_members(repo, tiny_encoder_dir):
     with pytest.raises(ValueError, match="at least one member"):
         ClinXEnsembleForTokenClassification.from_members([])
@@ -254,6 +281,20 @@ def test_auto_model_gives_the_first_members_encoder(repo, ensemble):
     assert torch.equal(student.encoder.state_dict()[(name := next(iter(expected)))], expected[name])
     ids = torch.tensor([[0, 5, 6, 2]])
     assert encoder.eval()(ids)[0].shape == (1, 4, 32)
+
+
+def test_a_vocabulary_that_was_resized_survives_the_disk(member_folders, tokenizer, tmp_path):
+    member = ClinXForTokenClassification.from_pretrained(member_folders[0])
+    member.resize_token_embeddings(410)
+    save_model_repo(member, tokenizer, tmp_path / "member")
+    ensemble = ClinXEnsembleForTokenClassification.from_members([tmp_path / "member"] * 2)
+    ensemble.resize_token_embeddings(420)
+    ensemble.save_pretrained(tmp_path / "ensemble")
+    loaded = ClinXEnsembleForTokenClassification.from_pretrained(tmp_path / "ensemble")
+    assert [one.get_input_embeddings().weight.shape[0] for one in loaded.members] == [420, 420]
+    assert_same(read(ensemble, tokenizer), read(loaded, tokenizer))
+    with pytest.raises(ValueError, match="they differ in encoder vocab_size: .* and 410"):
+        ClinXEnsembleForTokenClassification.from_members([member_folders[0], tmp_path / "member"])
 
 
 def test_a_large_checkpoint_is_sharded(ensemble, tokenizer, tmp_path):

@@ -47,7 +47,7 @@ def test_blocks_do_not_show(n_types, scheme, linear, block, monkeypatch):
     def everything():
         lattices = dict(crf.posteriors(*chains))
         ordered = (lattices[first] for first in sorted(lattices))
-        log_scale, alpha, prior, beta = (torch.cat(part) for part in zip(*ordered, strict=True))
+        log_scale, alpha, prior, beta = (torch.cat(part) for part in [*zip(*ordered, strict=True)][:4])
         scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans)
         log_z = crf.log_partition(*chains)[0]
         return crf.decode(*chains), log_scale, alpha * on_chain, prior * beta, scores, log_z
@@ -89,7 +89,7 @@ def log_domain(crf, emissions, allowed):
     grid = [[tags.roles[i] + tags.roles[j] for j in range(len(tags))] for i in range(len(tags))]
     legal = torch.tensor([[pair[1] in "OBS" if pair[0] in "OES" else pair[1] in "IE" for pair in row] for row in grid])
     legal &= ~torch.tensor([[pair[0] in "BI" for pair in row] for row in grid]) | (tags.types[:, None] == tags.types)
-    never = -1e6  # more than all of 2,000 steps; -inf would have no gradient
+    never = -1e9  # more than all of 2,000 steps; -inf would have no gradient
     transitions = crf.transitions.double().masked_fill(~legal, never)
     scores = emissions.double().masked_fill(~allowed, never)
     first, last = (torch.tensor([role in roles for role in tags.roles]) for roles in ("OBS", "OES"))
@@ -99,10 +99,10 @@ def log_domain(crf, emissions, allowed):
     return (alpha + crf.end.double().masked_fill(~last, never)).logsumexp(0)
 
 
-def extreme_crf(seed, n_steps=2000, n_types=2):
+def extreme_crf(seed, n_steps=2000, n_types=2, size_of_emissions=100.0):
     """A CRF, emissions of -100 or 100, and the BIO labels of a legal path that goes against all of them."""
     crf = random_crf(seed, n_types, "BIOSE", scale=5.0).float()
-    emissions = torch.randint(0, 2, (1, n_steps, len(crf.tags))).float() * 200 - 100
+    emissions = (torch.randint(0, 2, (1, n_steps, len(crf.tags))).float() * 2 - 1) * size_of_emissions
     labels, path = [], []
     while len(labels) < n_steps:
         size, kind = int(torch.randint(1, 6, ())), int(torch.randint(0, n_types + 1, ()))
@@ -111,7 +111,7 @@ def extreme_crf(seed, n_steps=2000, n_types=2):
         path += [crf.tags.roles.index(role) + (kind if role != "O" else 0) for role in roles]
         labels += [0] * size if kind == n_types else [1 + 2 * kind] + [2 + 2 * kind] * (size - 1)
     path = torch.tensor(path)
-    emissions[0, torch.arange(n_steps), path] = -100.0
+    emissions[0, torch.arange(n_steps), path] = -size_of_emissions
     return crf, emissions.requires_grad_(), torch.tensor([labels]), path
 
 
@@ -157,6 +157,73 @@ def test_partial_labels_that_force_a_path_against_all_emissions_have_the_right_l
             fits = role == "O" or not decided or (role in "BI") == goes_on
             agreeing[t, tag] = bio == full[t] and fits
     assert_loss_is_right(crf, emissions, labels, agreeing)
+
+
+@pytest.mark.parametrize("size", [300.0, 400.0, 1000.0, 5000.0])
+@pytest.mark.parametrize("hide", [False, True])
+def test_emissions_of_any_size_have_the_right_loss_and_gradient(size, hide):
+    crf, emissions, labels, path = extreme_crf(0, n_steps=120, size_of_emissions=size)
+    agreeing = torch.zeros(emissions.shape[1:], dtype=torch.bool)
+    agreeing[torch.arange(len(path)), path] = True
+    if hide:  # in the middle of the document nothing is known
+        labels[0, 40:80], agreeing[39:80] = -100, True
+        agreeing[39] = crf.tags.bio == labels[0, 39]
+    assert_loss_is_right(crf, emissions, labels, agreeing)
+
+
+def reference_span_posterior(crf, emissions, start, stop, kind):
+    """Probability of a span in a BIOSE document of emissions (T, K): the paths with it against all paths."""
+    allowed = torch.ones(emissions.shape, dtype=torch.bool)
+    roles = "S" if stop == start + 1 else "B" + "I" * (stop - start - 2) + "E"
+    for position, role in zip(range(start, stop), roles, strict=True):
+        allowed[position] = torch.tensor([own == role for own in crf.tags.roles]) & (crf.tags.types == kind)
+    log_z, of_span = (log_domain(crf, emissions, tags) for tags in (torch.ones_like(allowed), allowed))
+    return (of_span - log_z).exp()
+
+
+@pytest.mark.parametrize("size", [1.0, 300.0, 400.0, 1000.0, 5000.0])
+@pytest.mark.parametrize("block", [5, 1000])
+def test_span_posteriors_are_right_whatever_the_size_of_the_emissions(size, block, monkeypatch):
+    monkeypatch.setattr(lattice_clinx, "BLOCK", block)
+    crf = random_crf(3, 2, "BIOSE")
+    sure = torch.randint(
+        0, len(crf.tags), (4, 12)
+    )  # one tag is certain at each position, mostly against the constraints
+    emissions = (torch.nn.functional.one_hot(sure, len(crf.tags)) * 2.0 - 1.0) * size
+    emissions[:, ::3] = torch.randn(4, 4, len(crf.tags))
+    chains = emissions.double(), torch.full((4,), 12), torch.ones(4, 2, dtype=torch.bool)
+    spans = spans_of(chains[1], 2, longest=4)
+    scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans)
+    for score, row, start, stop, kind in zip(scores, *spans, strict=True):
+        expected = reference_span_posterior(crf, chains[0][row], int(start), int(stop), int(kind))
+        torch.testing.assert_close(score, expected, rtol=1e-9, atol=1e-12)
+    blocks = sorted(crf.posteriors(*chains), key=lambda block: block[0])
+    marginals = torch.cat([lattice.marginals() for _, lattice in blocks]).transpose(0, 1)
+    torch.testing.assert_close(marginals, crf.log_partition(*chains)[1], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(marginals.sum(-1), torch.ones(4, 12, dtype=torch.float64))
+
+
+def test_a_linear_head_takes_emissions_of_any_size():
+    crf = ClinXCRF(2, "BIOSE", linear=True)
+    emissions = torch.randn(1, 6, 9, dtype=torch.float64) * 5000
+    chains = emissions, torch.tensor([6]), torch.ones(1, 2, dtype=torch.bool)
+    log_z, marginals = crf.log_partition(*chains)
+    torch.testing.assert_close(log_z, emissions.logsumexp(-1).sum(1))
+    torch.testing.assert_close(marginals, emissions.softmax(-1))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("linear", [False, True])
+def test_emissions_that_are_not_finite_are_refused_with_their_place(wrong, linear):
+    crf = ClinXCRF(2, "BIOSE", linear)
+    emissions = torch.randn(3, 8, 9)
+    emissions[1, 5, 2] = wrong
+    lengths, edges = torch.tensor([8, 6, 2]), torch.ones(3, 2, dtype=torch.bool)
+    for read in (crf.log_partition, lambda *chains: list(crf.posteriors(*chains))):
+        with pytest.raises(ValueError, match=r"row 1, position 5 of the chain: emissions .*(nan|inf).* not finite"):
+            read(emissions, lengths, edges)
+    lengths[1] = 5  # off the chain it does not matter
+    assert crf.log_partition(emissions, lengths, edges)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("scheme", ["BIOSE", "BIO"])

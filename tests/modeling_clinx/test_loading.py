@@ -9,7 +9,9 @@ import torch
 import transformers
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModel,
+    AutoModelForTokenClassification,
     BertConfig,
     ByT5Tokenizer,
     CamembertConfig,
@@ -119,12 +121,62 @@ def test_a_format_from_the_future_is_refused(model, tmp_path):
         ({"segmentation": "page"}, "segmentation is 'page'"),
         ({"context_size": -1}, "context_size -1 must be >= 0"),
         ({"window_length": 3}, "window_length 3 at least 8"),
-        ({"entity_types": ["A", "A"]}, "entity_types has duplicates"),
+        ({"entity_types": ["A", "A"]}, r"entity_types has \['A', 'A'\]: each needs a name of its own"),
+        ({"entity_types": ["A", "O"]}, r"entity_types has \['O'\]: .* other than O, which means no entity"),
+        ({"entity_types": ["A", ""]}, r"entity_types has \[''\]"),
+        ({"entity_types": [" "]}, r"entity_types has \[' '\]"),
+        ({"entity_types": "AGE"}, "entity_types is 'AGE', expected a list of names"),
+        ({"entity_types": ["A"], "num_labels": 5}, "num_labels is 5, but entity_types .'A'. give 3"),
+        ({"entity_types": ["A"], "id2label": {0: "O", 1: "A"}}, "id2label is .*, but entity_types .'A'. give"),
+        ({"entity_types": ["A"], "label2id": {"A": 0}}, "label2id is .*, but entity_types .'A'. give"),
     ],
 )
 def test_a_wrong_setting_says_what_was_expected(setting, message):
     with pytest.raises(ValueError, match=message):
         ClinXConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"num_labels": 3}, "num_labels is 3, but this model was saved with 5"),
+        ({"id2label": {0: "O", 1: "X"}}, "id2label is .*'X'.*, but this model was saved with .*B-FARMACO"),
+        ({"label2id": {"O": 0}}, "label2id is .*, but this model was saved with"),
+        ({"entity_types": ["FARMACO"]}, r"entity_types is \['FARMACO'\], but this model was saved with .*DOLENCIA"),
+        ({"entity_types": ["DOLENCIA", "FARMACO"]}, "entity_types is .*from_encoder"),
+        ({"scheme": "BIO"}, "scheme is 'BIO', but this model was saved with 'BIOSE'"),
+        ({"head": "linear"}, "head is 'linear', but this model was saved with 'crf'"),
+    ],
+)
+def test_a_load_that_disagrees_with_the_weights_is_refused(model, tmp_path, setting, message):
+    model.save_pretrained(tmp_path)
+    for load in (ClinXForTokenClassification, ClinXConfig, AutoConfig, AutoModelForTokenClassification):
+        with pytest.raises(ValueError, match=message):
+            load.from_pretrained(tmp_path, **setting)
+
+
+def test_a_load_that_says_what_the_weights_say_is_a_load(model, batch, tmp_path):
+    model.save_pretrained(tmp_path)
+    labels = ["O", "B-FARMACO", "I-FARMACO", "B-DOLENCIA", "I-DOLENCIA"]
+    same = {
+        "num_labels": 5,
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: i for i, name in enumerate(labels)},
+    }
+    for settings in (same, {"entity_types": TYPES}, {"window_length": 64, "context_size": 8}):
+        again = ClinXForTokenClassification.from_pretrained(tmp_path, **settings).eval()
+        assert torch.equal(again(**batch).logits, model(**batch).logits)
+        assert again.config.id2label == dict(enumerate(labels)) and again.config.num_labels == 5
+    assert again.config.window_length == 64
+
+
+def test_a_vocabulary_that_was_resized_survives_the_disk(model, batch, tmp_path):
+    model.resize_token_embeddings(410)
+    expected = model(**batch).emissions
+    model.save_pretrained(tmp_path)
+    again = ClinXForTokenClassification.from_pretrained(tmp_path).eval()
+    assert again.get_input_embeddings().weight.shape[0] == again.config.encoder.vocab_size == 410
+    assert torch.equal(again(**batch).emissions, expected)
 
 
 def test_a_model_without_entity_types_is_refused(tiny_encoder_dir):

@@ -214,6 +214,11 @@ def test_the_encoder_compiles(model, batch, labels):
     torch.testing.assert_close(loss, expected)
 
 
+def test_the_whole_model_compiles_but_for_its_crf(model, batch):
+    expected = model(**batch).logits
+    torch.testing.assert_close(torch.compile(model, backend="eager")(**batch).logits, expected)
+
+
 # Precision
 
 

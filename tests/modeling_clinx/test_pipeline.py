@@ -1,11 +1,13 @@
 """The pipeline: what goes in, what comes out, and in which form."""
 
 import json
+import logging
 from itertools import count, islice
 
 import pytest
 import torch
 from torch import nn
+from transformers import pipeline
 
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 
@@ -135,6 +137,50 @@ def test_labels_can_be_ignored(ner, expected):
     assert "".join(subword["word"] for subword in every) == "".join(DOCUMENTS[2].split())
 
 
+def test_a_string_is_one_label_to_ignore(ner, expected):
+    assert ner(DOCUMENTS[2], ignore_labels="DOLENCIA") == ner(DOCUMENTS[2], ignore_labels=["DOLENCIA"])
+    assert_same([ner(DOCUMENTS[2], ignore_labels="O")], expected[2:])
+
+
+def test_an_entity_type_can_be_ignored_for_subwords_too(ner):
+    labels = {row["entity"] for row in ner(DOCUMENTS[2], aggregation_strategy="none", ignore_labels=["O", "FARMACO"])}
+    assert {"B-DOLENCIA"} <= labels <= {"B-DOLENCIA", "I-DOLENCIA"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ignore_labels": "DOLEN"}, r"ignore_labels has \['DOLEN'\], expected some of O, FARMACO, DOLENCIA$"),
+        ({"ignore_labels": ["O", "AGE"]}, r"ignore_labels has \['AGE'\], expected some of"),
+        (
+            {"ignore_labels": ["B-FARMACO"]},
+            r"ignore_labels has \['B-FARMACO'\], expected some of O, FARMACO, DOLENCIA$",
+        ),
+        ({"ignore_labels": ["B-X"], "aggregation_strategy": "none"}, "'B-X'.*expected some of O, .*, B-FARMACO"),
+        ({"stride": 128}, "stride is not used: a document of any length is read in windows with context"),
+        ({"is_split_into_words": True}, "is_split_into_words is not used: give each document as one string"),
+        ({"delimiter": " "}, "delimiter is not used: give each document as one string"),
+        ({"offset_mapping": [(0, 3)]}, "offset_mapping is not used: the offsets are those of the text"),
+        ({"grouped_entities": True}, "grouped_entities is not used: .*aggregation_strategy"),
+        ({"ignore_subwords": True}, "ignore_subwords is not used: .*aggregation_strategy"),
+        ({"strid": 1}, "strid is not used: expected aggregation_strategy, ignore_labels or batch_size"),
+        ({"batch_size": 0}, "batch_size is 0, expected at least 1"),
+        ({"batch_size": -3}, "batch_size is -3, expected at least 1"),
+    ],
+    ids=str,
+)
+def test_an_argument_that_makes_no_sense_here_says_what_to_use(model, tokenizer, ner, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ner(SENTENCE, **arguments)
+    with pytest.raises(ValueError, match=message):
+        ClinXPipeline(model=model, tokenizer=tokenizer, **arguments)(SENTENCE)
+
+
+def test_arguments_of_other_pipelines_may_say_no(ner, expected):
+    nothing = {"stride": None, "is_split_into_words": False, "offset_mapping": None}
+    assert_same(ner(DOCUMENTS, **nothing), expected)
+
+
 def test_parameters_of_the_pipeline_are_defaults_of_its_calls(model, tokenizer, ner, expected):
     tagger = ClinXPipeline(model=model, tokenizer=tokenizer, aggregation_strategy="none", batch_size=2)
     assert_same([tagger(SENTENCE)], [ner(SENTENCE, aggregation_strategy="none")])
@@ -146,6 +192,37 @@ def test_an_unknown_strategy_is_refused(model, tokenizer, ner):
         ner(SENTENCE, aggregation_strategy="best")
     with pytest.raises(ValueError, match="aggregation_strategy is 'best'"):
         ClinXPipeline(model=model, tokenizer=tokenizer, aggregation_strategy="best")
+
+
+# Made of a model object
+
+
+def test_a_model_object_has_this_pipeline_by_its_class(model, tokenizer, expected):
+    ner = pipeline("ner", model=model, tokenizer=tokenizer, pipeline_class=ClinXPipeline)
+    assert type(ner) is ClinXPipeline
+    assert_same(ner(DOCUMENTS), expected)
+
+
+def test_the_stock_pipeline_of_a_model_object_says_that_it_is_another(model, tokenizer, caplog):
+    logging.getLogger().warning_once.cache_clear()
+    stock = pipeline("ner", model=model, tokenizer=tokenizer)
+    with caplog.at_level("WARNING"):
+        stock(SENTENCE)
+        stock(SENTENCE)
+    (warning,) = [record.getMessage() for record in caplog.records if "core_mask" in record.getMessage()]
+    assert "ClinXPipeline(model=model, tokenizer=tokenizer)" in warning and "trust_remote_code=True" in warning
+
+
+def test_no_warning_where_a_model_trains_or_the_document_predictor_reads(model, tokenizer, ner, caplog):
+    logging.getLogger().warning_once.cache_clear()
+    batch = tokenizer([SENTENCE], return_tensors="pt", return_token_type_ids=False)
+    with caplog.at_level("WARNING"):
+        ner(DOCUMENTS)
+        model(**batch, labels=torch.zeros_like(batch["input_ids"]))
+        model.eval()(**batch, core_mask=torch.ones_like(batch["input_ids"]))
+        model.train()(**batch)
+    model.eval()
+    assert not caplog.records
 
 
 # What must not matter

@@ -208,6 +208,21 @@ def test_dropout_is_off(model, tokenizer):
     model.eval()
 
 
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_no_windows_is_refused(model, tokenizer, batch_size):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}, expected at least 1"):
+        DocumentPredictor(model, tokenizer, batch_size)
+
+
+@pytest.mark.parametrize("head", ["crf", "linear"])
+def test_weights_that_are_not_finite_are_an_error_and_no_entities(tiny_encoder_dir, tokenizer, head):
+    broken = new_model(tiny_encoder_dir, head=head)
+    broken.classifier.bias.data[3] = float("nan")
+    for subwords in (False, True):
+        with pytest.raises(ValueError, match="row 0, position 0 of the chain: emissions of nan are not finite"):
+            next(DocumentPredictor(broken, tokenizer)([SHORT], subwords))
+
+
 def test_a_slow_tokenizer_is_refused(model):
     with pytest.raises(ValueError, match="ByT5Tokenizer gives no character offsets.*fast tokenizer"):
         DocumentPredictor(model, ByT5Tokenizer())

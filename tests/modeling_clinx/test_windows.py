@@ -1,5 +1,8 @@
 """Chain positions and windows, of ordinary and of strange texts."""
 
+import copy
+import re
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizer
+from transformers import AddedToken, PreTrainedTokenizer
 
 from modeling_clinx.windows_clinx import Tokens, Window, _chain, _pack, special_affixes, tokenize, windows
 
@@ -89,6 +92,46 @@ def test_special_tokens_in_a_text_are_text(any_tokenizer):
         assert not set(tokens.ids.tolist()) & (set(any_tokenizer.all_special_ids) - {any_tokenizer.unk_token_id})
         covered = {at for start, end in chain_of(tokens) for at in range(start, end)}
         assert len(covered) >= len("dolorleve") + 1
+
+
+@PROPERTY
+@given(text=ANY_TEXT | CLINICAL)
+def test_subwords_and_offsets_are_the_tokenizers_own(any_tokenizer, text):
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
+    expected = any_tokenizer(text, verbose=False, **options)
+    (tokens,) = tokenize(any_tokenizer, [text])
+    assert tokens.ids.tolist() == expected["input_ids"]
+    outside = ~tokens.chain  # of the others white space is trimmed
+    offsets = np.array(expected["offset_mapping"], np.int64).reshape(-1, 2)
+    assert (offsets[outside, 0] == tokens.starts[outside]).all() and (offsets[outside, 1] == tokens.ends[outside]).all()
+
+
+def test_words_that_were_added_to_a_tokenizer_are_found(tokenizer):
+    grown = copy.deepcopy(tokenizer)
+    tokenize(grown, ["fiebre"])
+    grown.add_tokens(["xyzab", AddedToken("xyzcd", single_word=True)])
+    (tokens,) = tokenize(grown, ["toma xyzab y xyzcd, no xyzcde </s>"])
+    added = grown.convert_tokens_to_ids(["xyzab", "xyzcd"])
+    assert [tokens.ids.tolist().count(token) for token in added] == [1, 1]
+    assert grown.eos_token_id not in tokens.ids
+
+
+def test_one_tokenizer_in_several_threads_gives_what_it_gives_in_one(tokenizer):
+    """Each has its own way with `</s>`: a text for us, a special token for its owner."""
+    shared = copy.deepcopy(tokenizer)
+    texts = [f"Dolor </s> nº {number} y fiebre <s> {'sin náuseas ' * (number % 7)}</s>" for number in range(40)]
+    expected = [tokenize(shared, [text])[0].ids.tolist() for text in texts]
+    of_owner = [shared(text)["input_ids"] for text in texts]
+    assert shared.eos_token_id in of_owner[0][1:-1] and shared.eos_token_id not in expected[0]
+
+    def read(worker):
+        if worker % 4 == 0:
+            return [shared(text)["input_ids"] for text in texts] == of_owner
+        return [tokenize(shared, [text])[0].ids.tolist() for text in texts] == expected
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, range(80)))
 
 
 def test_a_word_has_one_position_for_the_whole_of_it(any_tokenizer):

@@ -21,6 +21,9 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch, capsys):
 def test_a_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(Progress("Reading", "notes").through("ab")) == ["a", "b"]
+    assert capsys.readouterr().err == ""  # no bar for what is done at once
+    monkeypatch.setattr(console, "SHORT", 0)
+    assert list(Progress("Reading", "notes").through("ab")) == ["a", "b"]
     shown = capsys.readouterr().err
     assert "Reading: 0 notes" in shown and shown.endswith("\r")
     assert list(Progress("Reading", "notes", quiet=True).through("ab")) == ["a", "b"]

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokeni
 
 from modeling_clinx import DocumentPredictor
 from modeling_clinx.crf_clinx import compact
+from modeling_clinx.lattice_clinx import expected_pairs
 from modeling_clinx.windows_clinx import tokenize
 
 from ..console import Progress
@@ -86,13 +87,17 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
         edges = torch.ones(1, 2, dtype=torch.bool, device=emissions.device)
         blocks = list(member.crf.posteriors(emissions[None], torch.tensor([size], device=emissions.device), edges))
         alpha, prior, beta = (
-            torch.cat([getattr(lattice, name)[:, 0] for _, lattice in reversed(blocks)])
+            torch.cat([getattr(lattice, name) for _, lattice in reversed(blocks)])  # (T, 1, K)
             for name in ("alpha", "prior", "beta")
         )
-        psi = member.crf.potentials().psi
-        tags = tags + (prior * beta).cpu().numpy()
+        log_psi, domain = member.crf.potentials().log_psi, blocks[0][1].domain
+        tags = tags + domain.plain(domain.times(prior, beta))[:, 0].cpu().numpy()
+        once = alpha.new_ones(1)
         pairs = pairs + np.stack(
-            [(psi * (alpha[a : b - 1].t() @ beta[a + 1 : b])).cpu().numpy() for a, b in itertools.pairwise(cuts)]
+            [
+                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], once, log_psi, domain).cpu().numpy()
+                for a, b in itertools.pairwise(cuts)
+            ]
         )
     return tags / len(predictor.members), pairs / len(predictor.members)
 

@@ -25,7 +25,7 @@ from .conftest import predictions
 def test_files_that_are_no_notes_are_not_read(notes, tmp_path, capsys):
     arguments = ["--model", "/no/model", "--input", str(notes / "validation"), "--output", str(tmp_path / "out")]
     assert cli.main(["predict", *arguments, "--exclude", "README*"]) == 2
-    assert "cannot load the model /no/model" in capsys.readouterr().err
+    assert "/no/model: found no such folder" in capsys.readouterr().err
     assert cli.main(["predict", *arguments, "--exclude", "README*", "--exclude", "*.txt"]) == 2
     assert "found no documents" in capsys.readouterr().err
 

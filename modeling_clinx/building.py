@@ -1,0 +1,159 @@
+"""Makes new models, of an encoder or of members; it stays here, no repo on the Hub carries it.
+
+`auto.py` makes class methods of the two functions: `ClinXForTokenClassification.from_encoder` and
+`ClinXEnsembleForTokenClassification.from_members`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
+
+from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
+from .modeling_clinx import ClinXForTokenClassification, ClinXModel, without_pooler
+
+
+_HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
+_IRRELEVANT = re.compile(
+    "dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding_type|token_id"
+)
+
+
+def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
+    """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
+
+    Args:
+        name_or_path: a folder or Hub name of any encoder with a fast tokenizer: masked-LM checkpoints such as
+            `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
+        entity_types: names of the entity types.
+        hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
+        config_kwargs: settings of `ClinXConfig`.
+
+    Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
+    """
+    hub_kwargs = hub_kwargs or {}
+    tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
+    if not tokenizer.is_fast:
+        raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
+    kwargs = {"dtype": torch.float32, **hub_kwargs}
+    kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
+    if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
+        known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
+        encoder = known.from_pretrained(name_or_path, **kwargs).encoder
+    else:
+        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
+        encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
+    max_positions = _max_positions(encoder)
+    if max_positions is not None:
+        config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
+    special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
+    model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
+    model.encoder = encoder
+    return model
+
+
+def _max_positions(encoder) -> int | None:
+    """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
+    max_positions = getattr(encoder.config, "max_position_embeddings", None)
+    if not max_positions or max_positions < 0:
+        return None
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
+    return max_positions if padding_idx is None else max_positions - padding_idx - 1
+
+
+class _MemberPlace(NamedTuple):
+    """Where a member is loaded from."""
+
+    given: str  # as the caller wrote it
+    name: str  # folder or Hub name
+    hub_kwargs: dict  # for loading it, with the commit in `revision`
+    origin: str  # as the configuration keeps it: `name@commit`, or `local`
+
+    @classmethod
+    def find(cls, given: str, hub_kwargs: dict) -> "_MemberPlace":
+        """The place of a folder, a Hub name, or `name@revision`.
+
+        Raises OSError for a commit without a model, and ValueError for a model of another kind.
+        """
+        if Path(given).is_dir():
+            place = cls(given, given, dict(hub_kwargs), "local")
+        else:
+            name, _, revision = given.partition("@")
+            hub_kwargs = {**hub_kwargs, **({"revision": revision} if revision else {})}
+            commit = extract_commit_hash(cached_file(name, "config.json", **hub_kwargs), None)
+            if commit is None:  # transformers 5 says nothing, and would take the main branch
+                raise OSError(f"{given} has no config.json: name a commit that holds a model")
+            # model and tokenizer of one commit
+            place = cls(given, name, {**hub_kwargs, "revision": commit}, f"{name}@{commit}")
+        kind = ClinXConfig.get_config_dict(place.name, **place.hub_kwargs)[0].get("model_type")
+        if kind != ClinXConfig.model_type:
+            raise ValueError(f"{given} is a {kind} model, expected a {ClinXConfig.model_type} token classifier")
+        return place
+
+
+def from_members(cls, members, *, vote: str = "majority", **kwargs):
+    """An ensemble of models that were fine-tuned on the same labels, from encoders of one kind.
+
+    Members that were saved in different precisions are read in float32, unless `dtype` says otherwise.
+
+    Args:
+        members: their folders, Hub names, or `name@revision`.
+        vote: `majority` or `average`, see `ClinXEnsembleConfig`.
+        kwargs: for `ClinXForTokenClassification.from_pretrained`: `dtype`, `token`, `cache_dir` …
+
+    Raises ValueError for no members, or two that differ in tokenizer, labels or another setting; says in what.
+    """
+    hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
+    places = [_MemberPlace.find(str(member), hub_kwargs) for member in members]
+    if not places:
+        raise ValueError("an ensemble needs at least one member")
+    first, *others = places
+    config = ClinXConfig.from_pretrained(first.name, **first.hub_kwargs)
+    traits = _traits(config, first)
+    for other in others:
+        other_config = ClinXConfig.from_pretrained(other.name, **other.hub_kwargs)
+        if difference := _first_difference(traits, _traits(other_config, other)):
+            raise ValueError(f"{first.given} and {other.given} cannot vote together: they differ in{difference}")
+    settings = {**config.to_dict(), "members": [place.origin for place in places], "vote": vote}
+    for derived in ("model_type", "auto_map", "custom_pipelines", "architectures"):
+        settings.pop(derived, None)
+    with torch.device("meta"):
+        ensemble = cls(ClinXEnsembleConfig(**settings))
+    ensemble.members = nn.ModuleList(
+        ClinXForTokenClassification.from_pretrained(place.name, **{**kwargs, **place.hub_kwargs}) for place in places
+    )
+    if len({member.encoder.dtype for member in ensemble.members}) > 1:
+        ensemble.float()
+    return ensemble.eval()
+
+
+def _traits(config: ClinXConfig, place: _MemberPlace) -> dict:
+    """What members must have in common: all settings that matter, and the whole tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(place.name, **place.hub_kwargs)
+    settings = config.to_dict()
+    relevant, encoder = (
+        {name: value for name, value in part.items() if not _IRRELEVANT.search(name)}
+        for part in (settings, settings["encoder"])
+    )
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {**relevant, "encoder": encoder, "tokenizer": {**backend, "truncation": None, "padding": None}}
+
+
+def _first_difference(first, second, name: str = "") -> str:
+    """The first of nested settings that differs, and what it is on both sides; "" where none does."""
+    if first == second:
+        return ""
+    if isinstance(first, list) and isinstance(second, list):
+        first, second = dict(enumerate(first)), dict(enumerate(second))
+    if isinstance(first, dict) and isinstance(second, dict):  # None is as good as absent
+        keys = {**first, **second}
+        differences = (_first_difference(first.get(key), second.get(key), f"{name} {key}") for key in keys)
+        return next(filter(None, differences), "")
+    return f"{name}: {first!s:.200} and {second!s:.200}"
