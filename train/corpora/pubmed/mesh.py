@@ -12,7 +12,7 @@ from .xml_stream import stream_elements, text_of
 
 
 DESCRIPTORS, PUBLICATION_TYPES, QUALIFIERS = "MeSH Terms", "Publication Type", "MeSH Subheading"
-FILES = {DESCRIPTORS: "desc2026.xml", PUBLICATION_TYPES: "desc2026.xml", QUALIFIERS: "qual2026.xml"}  # for messages
+FILES = {DESCRIPTORS: "desc2026.gz", PUBLICATION_TYPES: "desc2026.gz", QUALIFIERS: "qual2026.xml"}  # for messages
 
 
 @dataclass
@@ -38,8 +38,7 @@ class Vocabulary:
 
     def below(self, name: str) -> frozenset[str]:
         """The name and all that stand below it."""
-        above = {number for number in self.numbers[name]}
-        starts = tuple(f"{number}." for number in above)
+        starts = tuple(f"{number}." for number in self.numbers[name])
         return frozenset({name}) | {
             other for other, numbers in self.numbers.items() if any(number.startswith(starts) for number in numbers)
         }
@@ -49,7 +48,7 @@ class Thesaurus:
     """MeSH's descriptors, publication types and qualifiers, each a `Vocabulary`.
 
     Args:
-        files: MeSH's own files of descriptors (`desc2026.xml`, plain or gzipped) and of qualifiers (`qual2026.xml`).
+        files: MeSH's own files of descriptors (`desc2026.xml`, or `desc2026.gz`) and of qualifiers (`qual2026.xml`).
             What none of them holds is our own list, `mesh.txt`, which has what the two Haynes filters ask for.
 
     Raises InputError for a file that is none of these, or is damaged.
@@ -76,7 +75,7 @@ class Thesaurus:
             if is_exploded:
                 raise InputError(
                     f'found "{term}"[{field_name}], which stands for all that is below it in MeSH; name MeSH\'s file '
-                    f"(--mesh {FILES[field_name]}.gz), or ask for that heading alone (:noexp)."
+                    f"(--mesh {FILES[field_name]}), or ask for that heading alone (:noexp)."
                 )
             return frozenset({name})
         return vocabulary.below(name) if is_exploded else frozenset({name})

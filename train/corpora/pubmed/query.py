@@ -108,10 +108,8 @@ class _Parser:
 
     def fault(self, message: str, start: int) -> InputError:
         first = max(0, start - 50)
-        return InputError(
-            f"{message} at character {start + 1} of the query\n"
-            f"  {self.text[first : start + 50]}\n  {' ' * (start - first)}^"
-        )
+        shown, caret = self.text[first : start + 50], " " * (start - first) + "^"
+        return InputError(f"the query, character {start + 1}: {message}\n  {shown}\n  {caret}")
 
     def query(self) -> Query:
         query = self.combination()
@@ -169,7 +167,7 @@ class _Parser:
         field = FIELDS.get(name)
         if field is None or (colon and (option != "noexp" or field not in HEADINGS)):
             known = ", ".join(f"[{name}]" for names in TAGS.items() for name in (names[0], *names[1]))
-            raise self.fault(f"found the field tag [{tag}], expected one of {known},", tag_start)
+            raise self.fault(f"found the field tag [{tag}], expected one of {known}", tag_start)
         text, star, after = " ".join(text.casefold().split()).partition("*")
         if star and (after or not text[-1:].isalnum()):
             raise self.fault("found a * that is not the end of a word", start)

@@ -35,6 +35,8 @@ def stream_elements(file: CorpusFile, roots: Collection[str], tags: Collection[s
             raise InputError(
                 f"{file.where}:{line}: this is not well-formed XML at column {column + 1} ({reason}); copy it anew."
             ) from None
+        except LookupError as error:  # of an encoding that Python does not know
+            raise InputError(f"{file.where}: this is no XML in UTF-8 ({error}); copy it anew.") from None
         except DefusedXmlException as error:
             raise InputError(
                 f"{file.where}: found a declaration of entities ({error}), which may be an attack."
