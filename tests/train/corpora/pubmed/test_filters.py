@@ -2,8 +2,9 @@
 
 import pytest
 
+from clinx.corpora.pubmed.filters import FILTERS
 from clinx.corpora.pubmed.mesh import Thesaurus
-from clinx.corpora.pubmed.query import FILTERS, compile_query, parse_query
+from clinx.corpora.pubmed.query import compile_query, parse_query
 
 
 NEITHER, BROAD, BOTH = "neither", "broad", "both"

@@ -4,8 +4,9 @@ import gzip
 
 import pytest
 
+from clinx.corpora.pubmed.filters import FILTERS
 from clinx.corpora.pubmed.mesh import Thesaurus
-from clinx.corpora.pubmed.query import FILTERS, compile_query, parse_query
+from clinx.corpora.pubmed.query import compile_query, parse_query
 from clinx.corpora.source import corpus_files
 from clinx.errors import InputError
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinx.corpora.pubmed.citations import Citation
+from clinx.corpora.pubmed.filters import FILTERS
 from clinx.corpora.pubmed.mesh import Thesaurus
 from clinx.corpora.pubmed.query import (
-    FILTERS,
     HEADINGS,
     WORDS,
     Combination,
