@@ -72,7 +72,7 @@ def _newest_abstracts(
     file: CorpusFile, matches: Callable[[Citation], bool], fates: np.ndarray, counts: SelectionCounts
 ) -> dict[int, tuple[str, str]]:
     """Title and abstract by PMID of what matches in a file and is in no later place; updates the fates."""
-    newest = dict[int, tuple[str, str] | None]()
+    newest: dict[int, tuple[str, str] | None] = {}
     for entry in read_citations(file):
         if isinstance(entry, Deletion):
             gone = [pmid for pmid in entry.pmids if not fates[pmid]]
