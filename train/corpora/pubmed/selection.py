@@ -1,14 +1,13 @@
 """The citations of PubMed's dump that answer a query, in their newest form, as JSON Lines."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from ...console import Progress
 from ...errors import InputError
 from ..formats.jsonl import jsonl_file
 from ..source import CorpusFile
@@ -55,9 +54,8 @@ def select_abstracts(
     if path.exists():
         raise InputError(f"{path}: this file is there already; remove it, or choose another name.")
     fates = np.zeros(LARGEST_PMID + 1, np.uint8)  # memory that is only taken where it is written to
-    pause = 0.1 if sys.stderr.isatty() else 60  # seconds: a log gets a line a minute
     with jsonl_file(path) as out:
-        for file in tqdm(files[::-1], "Reading", unit=" files", mininterval=pause):
+        for file in Progress("Reading", "files", len(files)).through(files[::-1]):
             for pmid, (title, abstract) in _newest_abstracts(file, matches, fates, counts).items():
                 text = f"{title}\n{abstract}"
                 row = {"id": str(pmid), "title": title, "abstract": abstract, "text": text}
