@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ..console import EXCLUDE, Progress, console, help_with_example, printable, show_any_text
 from ..corpora import FORMATS, read_corpus, read_splits
 from ..corpora.documents import Problem, telling_problems
-from ..corpora.source import SPLITS, local_path, looks_local
+from ..corpora.pubmed.filters import FILTERS
+from ..corpora.source import SPLITS, CorpusFile, corpus_files, local_path, looks_local
 from ..corpora.tasks import TASKS, Task
 from ..errors import InputError
 
@@ -26,6 +27,7 @@ EXAMPLES = {
     "convert": "clinx corpus convert notes --out notes-dataset --to dataset",
     "fetch": "clinx corpus fetch meddocan",
     "tasks": "clinx corpus tasks",
+    "pubmed": "clinx corpus pubmed baseline updatefiles --filter therapy-narrow --out pubmed.jsonl.gz",
 }
 HEADINGS = ("corpus", "documents", "sentences", "mentions", "labels", "not exact", "ceiling F1")
 TARGETS = ("dataset", "jsonl", "brat", "conll")
@@ -72,7 +74,39 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--mirror", metavar="URL", help="base URL of a mirror of Zenodo, as inside of a firewall")
 
     verb("tasks", "list the ten tasks", _tasks)
+
+    _add_pubmed_options(verb("pubmed", "select abstracts from PubMed's dump, as text to pretrain on", _pubmed))
     return parser
+
+
+def _add_pubmed_options(pubmed: argparse.ArgumentParser) -> None:
+    pubmed.add_argument(
+        "path",
+        nargs="+",
+        metavar="PATH",
+        help="files of the dump, .xml or .xml.gz, or folders of them; of a citation that comes again the last counts",
+    )
+    which = pubmed.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--filter",
+        choices=FILTERS,
+        help="PubMed's filters for studies of therapies (Haynes et al. 2005): the specific or the sensitive one",
+    )
+    which.add_argument(
+        "--query",
+        metavar="Q",
+        help="a query in PubMed's language, as 'therapy/narrow[filter] AND asthma[Title/Abstract] AND 2000:2024[dp]'",
+    )
+    pubmed.add_argument(
+        "--mesh",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="MeSH's desc2026.gz or, for subheadings, qual2026.xml: for queries with other headings than the filters'",
+    )
+    pubmed.add_argument(
+        "--out", required=True, metavar="FILE", help="a new file of JSON Lines (gzipped if its name ends in .gz)"
+    )
 
 
 def _reading_options() -> argparse.ArgumentParser:
@@ -253,3 +287,27 @@ def _tasks(args) -> None:
         sizes = " / ".join(f"{task.sentences[s]:,}" if s in task.sentences else "–" for s in SPLITS)
         table.add_row(task.name, task.language, task.format, str(len(task.labels)), sizes, task.license)
     console().print(table)
+
+
+def _pubmed(args) -> None:
+    from ..corpora.pubmed.mesh import Thesaurus  # not above: of what is here only this verb needs XML and numpy
+    from ..corpora.pubmed.query import compile_query, parse_query
+    from ..corpora.pubmed.selection import select_abstracts
+
+    query = parse_query(FILTERS[args.filter] if args.filter else args.query)
+    matches = compile_query(query, Thesaurus(_xml_files(args.mesh)))
+    counts = select_abstracts(_xml_files(args.path), matches, local_path(args.out))
+    print(f"query: {query}")
+    print(f"{counts.files:,} files, {counts.citations:,} citations, {counts.with_abstract:,} of them with an abstract")
+    print(f"left out: {counts.superseded:,} that stand again in a later place, {counts.deleted:,} that were deleted")
+    print(f"{args.out}: {counts.selected:,} abstracts, {counts.text_bytes:,} bytes of text")
+
+
+def _xml_files(paths: list[str]) -> list[CorpusFile]:
+    files = []
+    for path in paths:
+        found = corpus_files(local_path(path).absolute(), (".xml",))
+        if not found:
+            raise InputError(f"{path}: found no .xml or .xml.gz file; check the path.")
+        files += found
+    return files

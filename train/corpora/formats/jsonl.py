@@ -3,8 +3,9 @@
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 from ...errors import InputError
 from ...writing import atomic_file
@@ -46,11 +47,17 @@ def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:
 
     Everything but `problems` comes back exactly from `read_jsonl`, scores and lone surrogates included.
     """
-    path = Path(path)
+    with jsonl_file(Path(path)) as file:
+        for document in documents:
+            file.write(json_line(document))
+
+
+@contextmanager
+def jsonl_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file for lines, gzipped if its name ends in .gz, that appears when the block ends well."""
     with atomic_file(path) as raw:
         with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw) as file:
-            for document in documents:
-                file.write(json_line(document))
+            yield file
 
 
 def json_line(document: Document) -> bytes:
