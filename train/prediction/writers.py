@@ -1,6 +1,7 @@
 """Predictions on disk, as BRAT or JSON Lines: each document whole or not at all, and never in place of others' work."""
 
 import os
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable
 from itertools import count, pairwise
@@ -14,7 +15,7 @@ from ..writing import atomic_file
 from .journal import Entry, Figures, Journal, digest
 
 
-class Writer:
+class Writer(ABC):
     """Where predicted documents go; the folder's journal knows each that is there, and nothing else is overwritten."""
 
     suffixes: tuple[str, ...]  # of the files that it writes
@@ -22,17 +23,17 @@ class Writer:
     def __init__(self, folder: Path, journal: Journal):
         self.folder, self.journal = folder, journal
 
+    @abstractmethod
     def holds(self, entry: Entry) -> bool:
         """Whether a prediction that the journal knows is still on disk."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, entry: Entry) -> bytes | None:
         """The prediction as it is on disk; None where it is not."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, document: Document, figures: Figures, before: Entry | None) -> int:
         """Writes a prediction, whole or not at all, in place of the one `before`; returns its number in the journal."""
-        raise NotImplementedError
 
     def remove(self, entries: Iterable[Entry], why: str) -> None:
         """Removes predictions from the disk, which are then to be forgotten; `entries` can be gone through twice."""
