@@ -43,6 +43,7 @@ class Writer(ABC):
         """Removes all predictions from the disk."""
         self.remove(self.journal, why)
 
+    @abstractmethod
     def finish(self, positions: array) -> None:
         """Called when all notes are written; `positions[number]` is a note's place in the input, -1 for one unused."""
 
@@ -104,6 +105,9 @@ class BratWriter(Writer):
         for entry in entries:
             for suffix in (".ann", ".txt"):
                 self._path(entry.id, suffix).unlink(missing_ok=True)
+
+    def finish(self, positions: array) -> None:
+        """Every file is in its place already."""
 
     def _path(self, id: str, suffix: str) -> Path:
         return self.folder / f"{id}{suffix}"
