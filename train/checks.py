@@ -40,28 +40,28 @@ class SettingError(InputError):
         self.setting = setting
 
 
+def with_checked_values(recipe):
+    """The recipe, with `~` in paths filled in; raises SettingError for a value that is empty or out of range."""
+    for name, item in recipe.settings().items():
+        value, numbers = getattr(recipe, name), item.metadata["numbers"]
+        if value == "":
+            advice = ", or leave it out" if item.default is None else ""
+            raise SettingError(f"{name} is empty: give it a value{advice}", name)
+        if value is not None and numbers is not None and value not in numbers:
+            raise SettingError(f"{name} is {value}, expected {numbers}", name)
+    paths = {name: getattr(recipe, name) for name, item in recipe.settings().items() if item.metadata["is_path"]}
+    return recipe.changed(**{name: expanduser(path) for name, path in paths.items() if path})
+
+
 def checked(recipe):
-    """The recipe as it will be used: `~` in paths filled in, and nothing in it that does nothing.
+    """A recipe of fine-tuning as it will be used; says on standard error what is left out or made smaller.
 
-    Says on standard error what it leaves out or makes smaller.
-
-    Raises SettingError for the first setting that cannot be used.
+    Raises SettingError for the first setting that does not go with the others.
     """
-    paths = {name: getattr(recipe, name) for name, item in SETTINGS.items() if item.metadata["is_path"]}
-    recipe = recipe.changed(**{name: expanduser(path) for name, path in paths.items() if path})
-    for faults in (_values, _documents, _model, _schedule, _selection):
+    for faults in (_documents, _model, _schedule, _selection):
         for setting, fault in faults(recipe):
             raise SettingError(fault, setting)
     return _without_schedule(_with_context_that_fits(recipe))
-
-
-def _values(recipe) -> Iterator[tuple[str, str]]:
-    for name, item in SETTINGS.items():
-        value, numbers = getattr(recipe, name), item.metadata["numbers"]
-        if value == "":
-            yield name, f"{name} is empty: give it a value" + (", or leave it out" if item.default is None else "")
-        if value is not None and numbers is not None and value not in numbers:
-            yield name, f"{name} is {value}, expected {numbers}"
 
 
 def _documents(recipe) -> Iterator[tuple[str, str]]:

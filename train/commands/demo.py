@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..console import help_with_example
-from ..recipe import BUILT_IN
+from ..recipe_reading import BUILT_IN
 
 
 EXAMPLE = "clinx demo --out runs/demo"

@@ -3,7 +3,7 @@
 import argparse
 
 from ..console import console, help_with_example
-from ..recipe import BUILT_IN
+from ..recipe_reading import BUILT_IN
 
 
 EXAMPLE = "clinx recipes"

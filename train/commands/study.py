@@ -2,7 +2,8 @@
 
 import sys
 
-from ..recipe import recipe_from_command_line
+from ..recipe import Recipe
+from ..recipe_reading import recipe_from_command_line
 
 
 EXAMPLE = "clinx study ablation ablation-mini"
@@ -16,7 +17,7 @@ def main(argv: list[str]) -> None:
         print(f"usage: clinx study TABLE RECIPE [--key value …]\n\n{__doc__}\n")
         print("\n".join(f"  {name:12}{text}" for name, text in TABLES.items()) + f"\n\nexample: {EXAMPLE}")
         sys.exit(0 if table in ("-h", "--help") else 2)
-    recipe = recipe_from_command_line(rest, f"clinx study {table}", TABLES[table], EXAMPLE)
+    recipe = recipe_from_command_line(Recipe, rest, f"clinx study {table}", TABLES[table], EXAMPLE)
     from rich.console import Console
     from rich.markdown import Markdown
 

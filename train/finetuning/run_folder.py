@@ -9,7 +9,7 @@ from pathlib import Path
 from ..corpora.documents import Document, digest
 from ..errors import InputError
 from ..fingerprint import model_commit
-from ..recipe import RENAMED, Recipe
+from ..recipe import Recipe
 from ..writing import write_json
 
 
@@ -78,7 +78,7 @@ class RunFolder:
             return Recipe.read(self.path / "recipe.yaml").recorded()
         if (self.path / "recipe.json").exists():
             settings = json.loads((self.path / "recipe.json").read_text())
-            return {RENAMED.get(name, name): value for name, value in settings.items()}
+            return {Recipe.renamed.get(name, name): value for name, value in settings.items()}
         return {}
 
     def last_checkpoint(self) -> Path | None:
