@@ -1,17 +1,19 @@
 """The documents of a run: read, limited and divided as its recipe says."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 from ..checks import check_entity_types
 from ..corpora import read_corpus
-from ..corpora.documents import Document, same_note, telling_problems
+from ..corpora.documents import Document, digest, same_note, telling_problems
 from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
 from ..errors import InputError
+from ..fingerprint import model_commit
 from ..recipe import Recipe
+from ..run_folder import Inputs
 from .splits import Splits, hold_out, make_splits, pick
 
 
@@ -163,3 +165,18 @@ def unlabelled_notes(recipe: Recipe, data: MemberData) -> list[Document]:
         if is_new(same_note(note.text))
     )
     return list(islice(others, recipe.max_unlabelled_documents))
+
+
+def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> Inputs:
+    """What a run depends on besides its settings: its documents, by what they are for, and the models it starts from.
+
+    Raises InputError for a model that is not there.
+    """
+    inputs: Inputs = {use: {document.id: digest(document) for document in ones} for use, ones in documents.items()}
+    for use, name, revision in (("encoder", recipe.encoder, recipe.revision), ("teacher", recipe.distill, None)):
+        if name:
+            try:
+                inputs[use] = model_commit(name, revision)
+            except OSError as error:
+                raise InputError(f"cannot start from the {use} {name}: {error}") from error
+    return inputs

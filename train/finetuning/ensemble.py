@@ -20,12 +20,12 @@ from ..console import console
 from ..corpora.documents import Document
 from ..errors import InputError
 from ..recipe import Recipe
+from ..run_folder import RunFolder
 from ..scoring.evaluation import evaluate_documents
 from ..scoring.scores import median_member
 from ..writing import exclusive
-from .data import AnnotatedData, member_data, read_annotated
+from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
-from .run_folder import RunFolder, inputs_of
 from .trainer import resolved, training_arguments
 
 

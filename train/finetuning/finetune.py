@@ -25,13 +25,13 @@ from ..checks import longest_context
 from ..errors import InputError
 from ..plots import training_curves
 from ..recipe import Recipe
+from ..run_folder import RunFolder
 from ..scoring.evaluation import evaluate_documents
 from ..settings import ModelSettings
 from ..writing import exclusive
 from .callbacks import SelectByTrainingLoss, StopOnNonFiniteLoss
-from .data import MemberData, member_data, read_annotated, unlabelled_notes
+from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
-from .run_folder import RunFolder, inputs_of
 from .trainer import ClinXTrainer, resolved, training_arguments
 from .windows import TrainingWindows
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..corpora import read_corpus
 from ..corpora.documents import Document
-from ..finetuning.run_folder import RunFolder
 from ..plots import ablation_plot
+from ..run_folder import RunFolder
 from ..scoring.scores import median_member, score
 from ..scoring.significance import compare
 from ..writing import atomic_file, write_json

@@ -23,8 +23,8 @@ from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.finetuning.ensemble import finetune_ensemble, uniform_soup
 from clinx.finetuning.finetune import finetune
-from clinx.finetuning.run_folder import RunFolder
 from clinx.recipe import Recipe
+from clinx.run_folder import RunFolder
 from clinx.scoring.scores import score
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 

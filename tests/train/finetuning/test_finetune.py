@@ -8,7 +8,7 @@ import torch
 from clinx import cli
 from clinx.corpora.documents import Document
 from clinx.corpora.formats.brat import write_brat
-from clinx.finetuning.run_folder import RunFolder
+from clinx.run_folder import RunFolder
 from clinx.writing import LOCK, exclusive
 from modeling_clinx import ClinXForTokenClassification
 

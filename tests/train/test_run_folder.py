@@ -5,8 +5,8 @@ import json
 import pytest
 
 from clinx.errors import InputError
-from clinx.finetuning.run_folder import RunFolder
 from clinx.recipe import Recipe
+from clinx.run_folder import RunFolder
 
 
 INPUTS = {"encoder": "1a2b", "training": {"a": "01", "b": "02"}}

@@ -3,14 +3,11 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..corpora.documents import Document, digest
-from ..errors import InputError
-from ..fingerprint import model_commit
-from ..recipe import Recipe
-from ..writing import write_json
+from .errors import InputError
+from .recipe import RecipeBase
+from .writing import write_json
 
 
 Inputs = dict[str, str | dict[str, str]]  # a model's digest or commit, or the digests of documents by their ids
@@ -33,7 +30,7 @@ class RunFolder:
         """Whether the run is finished: its figures are written last."""
         return (self.path / "metrics.json").exists()
 
-    def claim(self, recipe: Recipe, inputs: Inputs) -> bool:
+    def claim(self, recipe: RecipeBase, inputs: Inputs) -> bool:
         """Writes the recipe into the folder, and what it learns from; True if it holds a finished run of the same.
 
         Raises InputError where the folder, or a member's in it, holds checkpoints or a model of other settings, other
@@ -41,7 +38,7 @@ class RunFolder:
         """
         runs = (self, *map(RunFolder, self.path.glob("member-*")))
         begun = any(run.is_done or run.last_checkpoint() for run in runs)
-        before, now = self._recorded() if begun else {}, recipe.recorded()
+        before, now = self._recorded(type(recipe)) if begun else {}, recipe.recorded()
         for name in sorted({*before} & {*now}):  # an older release may have recorded fewer
             if before[name] != now[name]:
                 raise self._other(f"{name} {before[name]!r}, not {now[name]!r}")
@@ -72,13 +69,13 @@ class RunFolder:
             f"{self.path} holds a run with {difference}: choose another --output_dir, or remove that folder"
         )
 
-    def _recorded(self) -> dict:
+    def _recorded(self, kind: type[RecipeBase]) -> dict:
         """The settings that the folder belongs to; those of an older release are in recipe.json."""
         if (self.path / "recipe.yaml").exists():
-            return Recipe.read(self.path / "recipe.yaml").recorded()
+            return kind.read(self.path / "recipe.yaml").recorded()
         if (self.path / "recipe.json").exists():
             settings = json.loads((self.path / "recipe.json").read_text())
-            return {Recipe.renamed.get(name, name): value for name, value in settings.items()}
+            return {kind.renamed.get(name, name): value for name, value in settings.items()}
         return {}
 
     def last_checkpoint(self) -> Path | None:
@@ -104,21 +101,6 @@ class RunFolder:
         """Removes what only an unfinished run needs."""
         for checkpoint in self.path.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
-
-
-def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> Inputs:
-    """What a run depends on besides its settings: its documents, by what they are for, and the models it starts from.
-
-    Raises InputError for a model that is not there.
-    """
-    inputs: Inputs = {use: {document.id: digest(document) for document in ones} for use, ones in documents.items()}
-    for use, name, revision in (("encoder", recipe.encoder, recipe.revision), ("teacher", recipe.distill, None)):
-        if name:
-            try:
-                inputs[use] = model_commit(name, revision)
-            except OSError as error:
-                raise InputError(f"cannot start from the {use} {name}: {error}") from error
-    return inputs
 
 
 def _differences(before: dict[str, str], now: dict[str, str]) -> str:
