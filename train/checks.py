@@ -29,6 +29,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy"), PUSHES),
     **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
 }
+OF_WINDOWS = ("per_device_train_batch_size", "dataloader_drop_last", "train_sampling_strategy", "length_column_name")
 SCHEDULE = {"lr_scheduler_type": "linear", "warmup_steps": 0}  # of transformers, where a recipe sets none
 
 
@@ -44,13 +45,17 @@ def with_checked_values(recipe):
     """The recipe, with `~` in paths filled in; raises SettingError for a value that is empty or out of range."""
     for name, item in recipe.settings().items():
         value, numbers = getattr(recipe, name), item.metadata["numbers"]
-        if value == "":
+        if value == "" or value == []:
             advice = ", or leave it out" if item.default is None else ""
             raise SettingError(f"{name} is empty: give it a value{advice}", name)
         if value is not None and numbers is not None and value not in numbers:
             raise SettingError(f"{name} is {value}, expected {numbers}", name)
     paths = {name: getattr(recipe, name) for name, item in recipe.settings().items() if item.metadata["is_path"]}
-    return recipe.changed(**{name: expanduser(path) for name, path in paths.items() if path})
+    return recipe.changed(**{name: _expanded(path) for name, path in paths.items() if path})
+
+
+def _expanded(path: str | list[str]) -> str | list[str]:
+    return expanduser(path) if isinstance(path, str) else [expanduser(one) for one in path]
 
 
 def checked(recipe):

@@ -34,8 +34,8 @@ RECORDED_ARGUMENTS = (  # fields of transformers' TrainingArguments on which a r
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeBase(RunSettings):
-    """What recipes have in common.
+class RecipeBase:
+    """What recipes have in common; each has the settings `output_dir` and `world_size` too.
 
     Attributes:
         training_arguments: any other fields of transformers' `TrainingArguments`.
@@ -72,9 +72,14 @@ class RecipeBase(RunSettings):
         """
         return with_checked_values(self)
 
+    def unused(self) -> tuple[str, ...]:
+        """Settings that do nothing beside the others."""
+        return ()
+
     def recorded(self) -> dict:
         """The settings on which the result of a run depends."""
         names = [name for name, item in self.settings().items() if item.metadata["recorded"]]
+        names = [name for name in names if name not in self.unused()]
         ours = {name: getattr(self, name) for name in names}
         return ours | {name: self.training_arguments.get(name) for name in RECORDED_ARGUMENTS}
 
@@ -97,7 +102,7 @@ class RecipeBase(RunSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(RecipeBase, SplitSettings, OptimizationSettings, ModelSettings, DocumentSettings):
+class Recipe(RecipeBase, RunSettings, SplitSettings, OptimizationSettings, ModelSettings, DocumentSettings):
     """All settings of a fine-tuning run (Lange et al. 2022, section 4, are the defaults)."""
 
     verb: ClassVar[str] = "finetune"
@@ -119,10 +124,8 @@ class Recipe(RecipeBase, SplitSettings, OptimizationSettings, ModelSettings, Doc
     def checked(self) -> "Recipe":
         return checked(super().checked())
 
-    def recorded(self) -> dict:
-        """The settings on which the result of a run depends, without those that its schedule does not use."""
-        unused = SCHEDULE if self.one_cycle else ()
-        return {name: value for name, value in super().recorded().items() if name not in unused}
+    def unused(self) -> tuple[str, ...]:
+        return tuple(SCHEDULE) if self.one_cycle else ()
 
 
 def _as_yaml(settings: dict) -> str:

@@ -103,7 +103,8 @@ def _with_settings(parser: argparse.ArgumentParser, kind: type) -> argparse.Argu
         section = parser.add_argument_group(group.__doc__)
         for item in fields(group):
             of_setting = types[item.name]
-            of_setting = next((part for part in get_args(of_setting) if part is not NoneType), of_setting)
+            if NoneType in get_args(of_setting):
+                of_setting = next(part for part in get_args(of_setting) if part is not NoneType)
             options = {"help": _help(item), "choices": item.metadata["choices"], "default": argparse.SUPPRESS}
             if of_setting is bool:
                 options |= {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}

@@ -6,9 +6,9 @@ import pytest
 
 from clinx.checks import check_entity_types
 from clinx.errors import InputError
-from clinx.finetuning.trainer import resolved, training_arguments
 from clinx.recipe import Recipe
 from clinx.settings import SETTINGS
+from clinx.training import resolved, training_arguments
 
 
 @pytest.fixture

@@ -1,19 +1,8 @@
-"""What watches a training: it stops on a loss that is not finite, begins epochs, and selects by training loss."""
+"""What watches a fine-tuning: it begins epochs, and selects by training loss."""
 
-import math
 from pathlib import Path
 
 from transformers import TrainerCallback
-
-from ..errors import InputError
-
-
-class StopOnNonFiniteLoss(TrainerCallback):
-    """Ends the training with an error when the loss is not finite, before a checkpoint of it is written."""
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            raise InputError(f"the loss is not a number at step {state.global_step}: lower the learning rate")
 
 
 class BeginEpoch(TrainerCallback):

@@ -23,10 +23,10 @@ from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..scoring.evaluation import evaluate_documents
 from ..scoring.scores import median_member
+from ..training import resolved, training_arguments
 from ..writing import exclusive
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
-from .trainer import resolved, training_arguments
 
 
 Failures = dict[int, str]  # the reason, by the number of the member

@@ -1,6 +1,5 @@
 """Fine-tune a concept extractor: annotated documents and an encoder in, a complete model repo out."""
 
-import json
 import platform
 import sys
 import time
@@ -13,7 +12,6 @@ from transformers import (
     AutoTokenizer,
     EarlyStoppingCallback,
     IntervalStrategy,
-    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -28,11 +26,12 @@ from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..scoring.evaluation import evaluate_documents
 from ..settings import ModelSettings
+from ..training import resolved, train, training_arguments
 from ..writing import exclusive
-from .callbacks import SelectByTrainingLoss, StopOnNonFiniteLoss
+from .callbacks import SelectByTrainingLoss
 from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
-from .trainer import ClinXTrainer, resolved, training_arguments
+from .trainer import ClinXTrainer
 from .windows import TrainingWindows
 
 
@@ -150,7 +149,7 @@ def trainer_for(
     recipe: Recipe, args: TrainingArguments, data: MemberData, windows: TrainingWindows, model, tokenizer
 ) -> ClinXTrainer:
     """The Trainer of a run; without validation documents it selects by training loss."""
-    callbacks = [StopOnNonFiniteLoss()]
+    callbacks = []
     if recipe.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(recipe.early_stopping_patience))
     if recipe.distill:
@@ -175,33 +174,6 @@ def trainer_for(
         one_cycle=recipe.one_cycle,
         head_learning_rate=recipe.head_learning_rate,
     )
-
-
-def train(trainer: ClinXTrainer, run: RunFolder) -> bool:
-    """Trains from the start, or from the run's last complete checkpoint; leaves the best weights in the model.
-
-    Returns whether it went on from a checkpoint.
-    """
-    checkpoint = run.last_checkpoint()
-    if checkpoint:
-        print(f"going on from {checkpoint}", file=sys.stderr)
-    is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
-    if is_trained:
-        trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
-        if not trainer.args.load_best_model_at_end and trainer.eval_dataset:
-            trainer.state.best_model_checkpoint = str(checkpoint)
-    else:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        trainer.refuse_broken_weights()
-    if trainer.is_world_process_zero() and (is_trained or not trainer.eval_dataset):
-        trainer._load_best_model()
-    return bool(checkpoint)
-
-
-def _was_last(checkpoint: Path) -> bool:
-    state = json.loads((checkpoint / "trainer_state.json").read_text())
-    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
-    return state["global_step"] >= state["max_steps"] or control.get("should_training_stop", False)
 
 
 def run_metrics(recipe: Recipe, data: MemberData, windows: TrainingWindows, trainer: ClinXTrainer) -> dict:

@@ -1,70 +1,26 @@
 """The Hugging Face Trainer with this project's batches, one-cycle schedule, and strict F1 on whole documents."""
 
-import sys
 import time
 
 import torch
 from accelerate.utils import gather_object
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
 
 from modeling_clinx import DocumentPredictor
 
-from ..checks import SCHEDULE
-from ..errors import InputError
-from ..recipe import Recipe
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
-from ..settings import SETTINGS
+from ..training import SoundTrainer
 from .batches import SubwordBatchSampler, WindowCollator
 from .callbacks import BeginEpoch
 from .distillation import distillation_loss
 
 
-OF_TRAINER = tuple(name for name, item in SETTINGS.items() if item.metadata["of_trainer"])
+class ClinXTrainer(SoundTrainer):
+    """Trains on windows and evaluates on documents.
 
-
-def training_arguments(recipe: Recipe) -> TrainingArguments:
-    """The recipe's settings as the Trainer takes them; raises InputError for values that it refuses."""
-    settings = {name: getattr(recipe, name) for name in OF_TRAINER}
-    settings = {name: value for name, value in settings.items() if value is not None}
-    settings |= {"output_dir": str(recipe.folder), "report_to": "none", "logging_nan_inf_filter": False}
-    settings |= {"accelerator_config": '{"even_batches": false}', **recipe.training_arguments}
-    try:
-        return TrainingArguments(**settings)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"transformers refuses these settings: {error}") from error
-
-
-def resolved(recipe: Recipe, args: TrainingArguments) -> Recipe:
-    """The recipe with the values that transformers and the launcher fill in, as far as they are used."""
-    values = {name: getattr(args, name) for name in OF_TRAINER if name != "output_dir"}
-    values = {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
-    if recipe.one_cycle:
-        values |= dict.fromkeys(SCHEDULE)
-    if recipe.world_size not in (None, args.world_size):
-        raise InputError(
-            f"world_size is {recipe.world_size}, but {args.world_size} process(es) were started: start as many, or "
-            "leave world_size out"
-        )
-    return recipe.changed(**values, world_size=args.world_size)
-
-
-def _use_one_gpu(args: TrainingArguments) -> None:
-    """One process uses one GPU: torch's DataParallel would divide the one or two windows of a batch among all."""
-    if args.n_gpu > 1:
-        print(
-            f"note: {args.n_gpu} GPUs are here and one is used: `accelerate launch -m clinx finetune …` trains on all",
-            file=sys.stderr,
-        )
-        args._n_gpu = 1
-
-
-class ClinXTrainer(Trainer):
-    """Trains on windows and evaluates on documents; repos that it makes are private without `hub_private_repo=False`.
-
-    Args besides those of the Trainer, of which `model` and `args` are needed:
+    Args besides those of `SoundTrainer`:
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
         batch_subwords: labelled subwords in a batch of one process.
@@ -75,10 +31,8 @@ class ClinXTrainer(Trainer):
     def __init__(
         self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
     ):
+        kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
-        _use_one_gpu(kwargs["args"])
-        if kwargs["args"].hub_private_repo is None:
-            kwargs["args"].hub_private_repo = True
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
 
@@ -138,16 +92,6 @@ class ClinXTrainer(Trainer):
             n_subwords = (inputs["labels"] >= 0).sum()
         output.loss = output.loss * n_subwords / self.batch_subwords
         return (output.loss, output) if return_outputs else output.loss
-
-    def refuse_broken_weights(self) -> None:
-        """Raises InputError where a weight is not finite: no run could go on from it."""
-        for name, weight in self.model.named_parameters():
-            if not torch.isfinite(weight).all():
-                raise InputError(f"{name} is not finite at step {self.state.global_step}: lower the learning rate")
-
-    def _save_checkpoint(self, model, trial):
-        self.refuse_broken_weights()
-        super()._save_checkpoint(model, trial)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Strict micro precision, recall and F1 of the document predictor on whole documents.

@@ -11,8 +11,8 @@ from transformers import TrainingArguments
 from ..errors import InputError
 from ..finetuning.data import read_annotated
 from ..finetuning.ensemble import run_recipe
-from ..finetuning.trainer import training_arguments
 from ..recipe import Recipe
+from ..training import training_arguments
 from ..writing import exclusive
 from .tables import write_table
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from clinx.errors import InputError
-from clinx.finetuning.trainer import ClinXTrainer, training_arguments
+from clinx.finetuning.trainer import ClinXTrainer
 from clinx.finetuning.windows import TrainingWindows
 from clinx.recipe import Recipe
+from clinx.training import training_arguments
 from modeling_clinx import ClinXForTokenClassification
 from tests.train.annotated import TEXT, config, document
 
@@ -123,7 +124,7 @@ def test_a_repo_that_the_trainer_makes_is_private_unless_told_otherwise(trainer_
 
 def test_batches_are_not_divided_among_gpus_of_one_process(trainer_of, capsys):
     assert trainer_of(n_gpus=4).args.n_gpu == 1
-    assert "4 GPUs are here and one is used: `accelerate launch -m clinx finetune" in capsys.readouterr().err
+    assert "4 GPUs are here and one is used: `accelerate launch -m clinx …` trains" in capsys.readouterr().err
     trainer_of()
     assert "GPUs" not in capsys.readouterr().err
 

@@ -1,0 +1,115 @@
+"""What every training has in common: its arguments, a Trainer that never writes broken weights, and how it goes on."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+
+from .errors import InputError
+from .recipe import RecipeBase
+from .run_folder import RunFolder
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=RecipeBase)
+
+
+def training_arguments(recipe: RecipeBase) -> TrainingArguments:
+    """The recipe's settings as the Trainer takes them; raises InputError for values that it refuses."""
+    settings = {name: getattr(recipe, name) for name in _of_trainer(recipe)}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    settings |= {"output_dir": str(recipe.folder), "report_to": "none", "logging_nan_inf_filter": False}
+    try:
+        return TrainingArguments(**{**settings, **recipe.training_arguments})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"transformers refuses these settings: {error}") from error
+
+
+def resolved(recipe: AnyRecipe, args: TrainingArguments) -> AnyRecipe:
+    """The recipe with the values that transformers and the launcher fill in, as far as they are used."""
+    values = {name: getattr(args, name) for name in _of_trainer(recipe) if name != "output_dir"}
+    values = {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
+    values |= dict.fromkeys(recipe.unused())
+    if recipe.world_size not in (None, args.world_size):
+        raise InputError(
+            f"world_size is {recipe.world_size}, but {args.world_size} process(es) were started: start as many, or "
+            "leave world_size out"
+        )
+    return recipe.changed(**values, world_size=args.world_size)
+
+
+def _of_trainer(recipe: RecipeBase) -> list[str]:
+    return [name for name, item in recipe.settings().items() if item.metadata["of_trainer"]]
+
+
+class SoundTrainer(Trainer):
+    """A Trainer that writes no weights that are not finite, uses one GPU a process, and pushes privately.
+
+    Arguments are those of the Trainer, of which `model` and `args` are needed. Repos that it makes are private without
+    `hub_private_repo=False`.
+    """
+
+    def __init__(self, **kwargs):
+        _use_one_gpu(kwargs["args"])
+        if kwargs["args"].hub_private_repo is None:
+            kwargs["args"].hub_private_repo = True
+        super().__init__(**kwargs)
+        self.add_callback(StopOnNonFiniteLoss())
+
+    def refuse_broken_weights(self) -> None:
+        """Raises InputError where a weight is not finite: no run could go on from it."""
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise InputError(f"{name} is not finite at step {self.state.global_step}: lower the learning rate")
+
+    def _save_checkpoint(self, model, trial):
+        self.refuse_broken_weights()
+        super()._save_checkpoint(model, trial)
+
+
+def _use_one_gpu(args: TrainingArguments) -> None:
+    """One process uses one GPU: torch's DataParallel would divide the few windows of a batch among all."""
+    if args.n_gpu > 1:
+        print(
+            f"note: {args.n_gpu} GPUs are here and one is used: `accelerate launch -m clinx …` trains on all",
+            file=sys.stderr,
+        )
+        args._n_gpu = 1
+
+
+class StopOnNonFiniteLoss(TrainerCallback):
+    """Ends the training with an error when the loss is not finite, before a checkpoint of it is written."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise InputError(f"the loss is not a number at step {state.global_step}: lower the learning rate")
+
+
+def train(trainer: SoundTrainer, run: RunFolder) -> bool:
+    """Trains from the start, or from the run's last complete checkpoint; leaves the best weights in the model.
+
+    Returns whether it went on from a checkpoint.
+    """
+    checkpoint = run.last_checkpoint()
+    if checkpoint:
+        print(f"going on from {checkpoint}", file=sys.stderr)
+    is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
+    if is_trained:
+        trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
+        if not trainer.args.load_best_model_at_end and trainer.eval_dataset:
+            trainer.state.best_model_checkpoint = str(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.refuse_broken_weights()
+    if trainer.is_world_process_zero() and (is_trained or not trainer.eval_dataset):
+        trainer._load_best_model()
+    return bool(checkpoint)
+
+
+def _was_last(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    return state["global_step"] >= state["max_steps"] or control.get("should_training_stop", False)
