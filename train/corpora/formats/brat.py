@@ -92,9 +92,9 @@ def ann_text(document: Document, folder: str | Path) -> str:
     """
     if not _is_inside(document.id):
         raise InputError(
-            f"document {brief(document.id)}: found an id that is no path inside of {folder}, expected names that do not "
-            f"begin with a dot, each of {LONGEST} bytes at most, separated by slashes; rename the document, or write "
-            "JSON Lines."
+            f"document {brief(document.id)}: found an id that is no path inside of {folder}, expected names that do "
+            f"not begin with a dot, each of {LONGEST} bytes at most, separated by slashes; rename the document, or "
+            "write JSON Lines."
         )
     lines = []
     for number, entity in enumerate(document.entities, 1):
