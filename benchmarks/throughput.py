@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, pipeline
 
 from clinx.corpora import read_corpus
 from clinx.finetuning.batches import WindowCollator
-from clinx.finetuning.windows import label_windows
+from clinx.finetuning.windows import TrainingWindows
 from clinx.scoring.evaluation import evaluate_documents
 from modeling_clinx import ClinXForTokenClassification, ClinXPipeline
 from modeling_clinx.prediction_clinx import DocumentPredictor
@@ -72,7 +72,7 @@ def main():
 
     # A training step (forward, backward, AdamW) on the same windows, with the CRF and with a linear head.
     train = islice(read_corpus(Path(args.corpora, "meddocan", "train")), 8)
-    features, _ = label_windows(train, tokenizer, model.config)
+    features = TrainingWindows(train, tokenizer, model.config).features
     batch = WindowCollator(tokenizer.pad_token_id)(sorted(features, key=lambda f: -len(f["input_ids"]))[:8])
     batch = {name: tensor.to(args.device) for name, tensor in batch.items()}
 

@@ -33,6 +33,8 @@ class RunFolder:
     def claim(self, recipe: RecipeBase, inputs: Inputs) -> bool:
         """Writes the recipe into the folder, and what it learns from; True if it holds a finished run of the same.
 
+        The settings on which no result depends may differ, and are recorded anew until the run is finished.
+
         Raises InputError where the folder, or a member's in it, holds checkpoints or a model of other settings, other
         notes or another model to start from; names the first that differs.
         """
@@ -41,13 +43,15 @@ class RunFolder:
         before, now = self._recorded(type(recipe)) if begun else {}, recipe.recorded()
         for name in sorted({*before} & {*now}):  # an older release may have recorded fewer
             if before[name] != now[name]:
-                raise self._other(f"{name} {before[name]!r}, not {now[name]!r}")
+                raise self.other(f"{name} {before[name]!r}, not {now[name]!r}")
         if before:
             self._refuse_other_inputs(inputs)
         else:
-            recipe.write(self.path / "recipe.yaml")
             write_json(self.path / "inputs.json", inputs)
-        return self.is_done and bool(before)
+        is_done = self.is_done and bool(before)
+        if not is_done:
+            recipe.write(self.path / "recipe.yaml")
+        return is_done
 
     def _refuse_other_inputs(self, now: Inputs) -> None:
         if not (self.path / "inputs.json").exists():
@@ -60,11 +64,12 @@ class RunFolder:
         for name in sorted({*before, *now}):
             if isinstance(before.get(name) or now.get(name), str):
                 if before.get(name) != now.get(name):
-                    raise self._other(f"another {name}")
+                    raise self.other(f"another {name}")
             elif difference := _differences(before.get(name, {}), now.get(name, {})):
-                raise self._other(f"other {name} documents, {difference}")
+                raise self.other(f"other {name} documents, {difference}")
 
-    def _other(self, difference: str) -> InputError:
+    def other(self, difference: str) -> InputError:
+        """The error that says in what the run in the folder differs."""
         return InputError(
             f"{self.path} holds a run with {difference}: choose another --output_dir, or remove that folder"
         )

@@ -254,7 +254,7 @@ class RunSettings:
         1, "Checkpoints kept besides the best one.", recorded=False, of_trainer=True, numbers=COUNT
     )
     load_best_model_at_end: bool = setting(
-        True, "Keep the checkpoint with the best strict F1 rather than the last.", recorded=False, of_trainer=True
+        True, "Keep the checkpoint with the best strict F1 rather than the last.", of_trainer=True
     )
     metric_for_best_model: str | None = setting(
         "strict_f1",

@@ -62,7 +62,7 @@ def test_a_corpus_is_pushed_and_read_by_another(pushes):
     assert json.loads(run.stdout) == ["Dr. Ñuñez 👩🏽‍⚕️", [["Ñuñez", "DOCTOR"]]]
     assert [json.loads(results[name].out)["documents"] for name in ("all", "part")] == [3, 1]
     absent = results["absent"]
-    assert absent.status == 2 and "org/absent: no dataset or split of this name can be loaded" in absent.err
+    assert absent.status == 2 and "org/absent: found no such file or folder, and no dataset" in absent.err
 
 
 def test_a_second_push_replaces_what_is_no_longer_there(pushes):

@@ -94,3 +94,17 @@ def test_whatever_decides_a_result_is_recorded(recipe, name):
         run.claim(recipe.changed(training_arguments={name: "x"}), INPUTS)
     with pytest.raises(InputError, match="holds a run with metric_for_best_model"):
         run.claim(recipe.changed(metric_for_best_model="recall"), INPUTS)
+    with pytest.raises(InputError, match="holds a run with load_best_model_at_end True, not False"):
+        run.claim(recipe.changed(load_best_model_at_end=False), INPUTS)
+
+
+def test_a_run_that_goes_on_records_what_may_differ(recipe):
+    """As members side by side read it, which then judge in smaller batches on a GPU that was too small."""
+    run = RunFolder(recipe.folder)
+    run.claim(recipe, INPUTS)
+    write_checkpoint(run.path, 2, "{}")
+    run.claim(recipe.changed(per_device_eval_batch_size=2), INPUTS)
+    assert Recipe.read(run.path / "recipe.yaml").per_device_eval_batch_size == 2
+    run.write_metrics({})
+    run.claim(recipe.changed(per_device_eval_batch_size=4), INPUTS)
+    assert Recipe.read(run.path / "recipe.yaml").per_device_eval_batch_size == 2

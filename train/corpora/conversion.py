@@ -68,7 +68,8 @@ def convert(
             new = Path(partial, "new")
             new.mkdir()
             if to == "dataset":
-                _write_dataset(splits, new, (repo_id or Path(path).name).rpartition("/")[2], task, repo_id, problems)
+                title = without_surrogates(repo_id or Path(path).name).rpartition("/")[2]
+                _write_dataset(splits, new, title, task, repo_id, problems)
             for name, documents in splits.items():
                 if to == "jsonl":
                     write_jsonl(documents, new / f"{name}.jsonl")
@@ -76,6 +77,7 @@ def convert(
                     lost += write_conll(documents, new / f"{name}.conll")
                 elif to == "brat":
                     for document in documents:
+                        _refuse_same_name(new / name / f"{document.id}.txt", document)
                         write_brat(document, new / name)
             if folder.exists():
                 folder.rmdir()
@@ -83,6 +85,15 @@ def convert(
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error}).") from None
     return {name: len(documents) for name, documents in splits.items()}, problems, lost
+
+
+def _refuse_same_name(path: Path, document: Document) -> None:
+    """Raises InputError for an id that is another one's where the disk does not tell case or normal forms apart."""
+    if path.exists():
+        raise InputError(
+            f"document {document.id!r}: found another id that is the same file name on this disk, as A and a may be; "
+            "rename one of them, or write JSON Lines."
+        )
 
 
 def _write_dataset(

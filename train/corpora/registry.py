@@ -165,6 +165,8 @@ def guess_format(path: str | Path, exclude: Sequence[str] = ()) -> str:
         if with_suffix and (format := format or _guess_xml(with_suffix[0])):
             _tell_other_formats(path, files, format)
             return format
+    if exclude and corpus_files(path, tuple(FORMAT_OF_SUFFIX), quiet=True):
+        raise InputError(f"{path}: exclude={[*exclude]} leaves out all notes that are here; change the patterns.")
     raise InputError(f"{path}: no file here tells its format by its name; name it, one of: {', '.join(FORMATS)}.")
 
 

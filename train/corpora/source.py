@@ -174,6 +174,8 @@ def corpus_files(
     else:
         archive = next((part for part in (path, *path.parents) if part.is_file() and is_archive(part.name)), None)
         if archive is None:
+            if path.exists():
+                raise InputError(f"{given}: found a pipe or a device, expected a file; write what it holds into one.")
             hint = "" if looks_local(str(given)) else ", or add --format dataset if it is a dataset on the Hub"
             raise InputError(f"{given}: found no such file or folder; check the path{hint}.")
         files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
@@ -184,7 +186,8 @@ def corpus_files(
             start = "" if inside == "." else f"{inside}/"
             files = [replace(file, name=file.name[len(start) :]) for file in files if file.name.startswith(start)]
             if not files:
-                raise InputError(f"{archive}: found nothing called {inside!r} in it; check the path.")
+                missing = "nothing" if inside == "." else f"nothing called {inside!r}"
+                raise InputError(f"{archive}: found {missing} in it; check the path.")
             files = [file for file in files if file.name.lower().endswith(wanted)]
     files = [file for file in files if not _fits(file.name, exclude)]
     return sorted(files, key=lambda file: file.name.split("/"))
@@ -211,7 +214,8 @@ def _on_disk(name: str, path: str | Path) -> CorpusFile:
 
 def _file(name: str, where: str, opened: Callable[[], IO[bytes]], largest: int | None = None) -> CorpusFile:
     if name.lower().endswith(".gz") and not is_archive(name):
-        largest = largest or max(LARGEST, LARGEST_RATIO * os.path.getsize(where))
+        with readable(where):
+            largest = largest or max(LARGEST, LARGEST_RATIO * os.path.getsize(where))
         return CorpusFile(name[:-3], where, lambda: gzip.GzipFile(fileobj=opened()), largest)
     return CorpusFile(name, where, opened, largest)
 
@@ -224,9 +228,9 @@ def _folder(root: Path, prefix: str = "", is_deep: bool = True, above: frozenset
     for entry in os.scandir(root):
         if entry.name.startswith("."):
             continue
-        if entry.is_file():
-            yield _on_disk(prefix + entry.name, entry.path)
-        elif is_deep and entry.is_dir():
+        if os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path)):
+            yield _on_disk(prefix + entry.name, entry.path)  # of a link that leads nowhere, reading it says so
+        elif is_deep and os.path.isdir(entry.path):
             yield from _folder(entry.path, f"{prefix}{entry.name}/", True, above | {real})
 
 

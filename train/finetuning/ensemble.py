@@ -27,6 +27,7 @@ from ..training import resolved, training_arguments
 from ..writing import exclusive
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
+from .splits import Splits
 
 
 Failures = dict[int, str]  # the reason, by the number of the member
@@ -76,9 +77,13 @@ def _finetune_ensemble(recipe: Recipe, args: TrainingArguments, train_member: Ca
     inputs = inputs_of(recipe, {"annotated": annotated.documents, "test": annotated.test})
     with args.main_process_first(local=False, desc="claim the run's folder"):
         is_done = run.claim(recipe, inputs)
+    file = run.path / "splits.json"
+    if is_done and file.exists() and Splits.read(file) != annotated.splits:
+        raise run.other("other splits")  # of another split file
     if args.process_index == 0:
-        annotated.splits.write(run.path / "splits.json")
+        annotated.splits.write(file)
     metrics = run.read_metrics() if is_done else {}
+    recipe = recipe.changed(soup=recipe.soup or (run.path / "soup").exists())  # it stays, with its figures
     if metrics.get("vote") == recipe.vote and ("soup" in metrics or not recipe.soup):
         print(f"{run.path} is a finished run of this recipe: its ensemble is in {run.model}")
         show(metrics)
@@ -94,11 +99,13 @@ def _train_members(
 ) -> None:
     """Trains each; raises InputError with the reasons where some failed, once the others are complete.
 
-    No member is trained before all their folders are known to be of this recipe and these documents.
+    No member is trained before all their folders are known to be of this recipe and these documents, and nobody else's.
     """
     with args.main_process_first(local=False, desc="claim the members' folders"):
         for recipe in recipes:
-            RunFolder(recipe.folder).claim(recipe, inputs_of(recipe, member_data(recipe, annotated).documents()))
+            inputs = inputs_of(recipe, member_data(recipe, annotated).documents())
+            with exclusive(recipe.folder) if args.process_index == 0 else nullcontext():
+                RunFolder(recipe.folder).claim(recipe, inputs)
     gpus = _gpus()
     at_once = min(recipes[0].members_at_once or len(gpus), len(recipes))
     if at_once > 1 and args.world_size == 1:
@@ -159,11 +166,16 @@ def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> F
 
 
 def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
-    """Writes the ensemble of a run's members, with `soup` their mean, and the figures of all; returns the figures."""
+    """Writes the ensemble of a run's members, with `soup` their mean, and the figures of all; returns the figures.
+
+    Until all is written the run is unfinished, also where it was finished with another vote.
+    """
     run = RunFolder(recipe.folder)
     members = [RunFolder(recipe.changed(member=number).folder) for number in range(1, n_members + 1)]
     tokenizer = AutoTokenizer.from_pretrained(members[0].model)
     ensemble = ClinXEnsembleForTokenClassification.from_members([member.model for member in members], vote=recipe.vote)
+    (run.path / "metrics.json").unlink(missing_ok=True)
+    recipe.write(run.path / "recipe.yaml")
     save_model_repo(ensemble, tokenizer, run.model)
     device, batch_size = "cuda" if torch.cuda.is_available() else "cpu", recipe.per_device_eval_batch_size
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clinx.cli import main
+from clinx.corpora import conversion
 from clinx.corpora.documents import Document
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
@@ -42,3 +43,22 @@ def test_a_conversion_that_is_ended_leaves_nothing(tmp_path, sent):
     ended.communicate()
     assert ended.returncode == 128 + sent
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_path_that_is_no_utf_8_has_a_card_too(tmp_path):
+    notes = tmp_path / os.fsdecode(b"notes\xff")
+    write_brat(Document("a", "Dolor."), notes)
+    assert main(["corpus", "convert", str(notes), "--out", str(tmp_path / "out")]) == 0
+    assert "notes\ufffd" in (tmp_path / "out/README.md").read_text("utf-8")
+
+
+def test_two_ids_that_are_one_file_name_on_a_disk_are_refused(tmp_path, monkeypatch, capsys):
+    def write_without_case(document, folder):
+        write_brat(Document(document.id.lower(), document.text), folder)
+
+    monkeypatch.setattr(conversion, "write_brat", write_without_case)
+    write_jsonl([Document("A", "Dolor."), Document("a", "Tos.")], tmp_path / "notes.jsonl")
+    command = ["corpus", "convert", str(tmp_path / "notes.jsonl"), "--out", str(tmp_path / "out"), "--to", "brat"]
+    assert main(command) == 2
+    assert "document 'a': found another id that is the same file name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

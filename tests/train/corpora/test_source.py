@@ -286,3 +286,31 @@ def test_an_archive_beside_notes_is_told(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("a")
     list(read_corpus(tmp_path, annotated=False))
     assert capsys.readouterr().err == f"note: {tmp_path}/test.zip is not looked into, since files lie beside it\n"
+
+
+@pytest.mark.parametrize(("name", "target"), [("b.txt", "nowhere"), ("b.txt", "b.txt"), ("b.txt.gz", "b.txt.gz")])
+def test_a_note_that_is_a_link_to_nothing_is_not_passed_over(tmp_path, name, target):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "other").symlink_to("nowhere")
+    assert [d.id for d in read_corpus(tmp_path, annotated=False)] == ["a"]
+    (tmp_path / name).symlink_to(target)
+    with pytest.raises(InputError, match=rf"{name}: found no readable file .*; check the path"):
+        list(read_corpus(tmp_path, annotated=False))
+
+
+def test_a_pipe_is_called_so(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(InputError, match="found a pipe or a device, expected a file"):
+        list(read_corpus(tmp_path / "pipe.jsonl"))
+
+
+def test_an_archive_without_files_is_called_so(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({}))
+    with pytest.raises(InputError, match="a.zip: found nothing in it"):
+        list(read_corpus(tmp_path / "a.zip"))
+
+
+def test_patterns_that_leave_out_all_notes_are_named(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(InputError, match=r"exclude=\['\*'\] leaves out all notes"):
+        list(read_corpus(tmp_path, exclude=["*"], annotated=False))

@@ -21,11 +21,13 @@ from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.jsonl import json_line, write_jsonl
 from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
+from clinx.finetuning import ensemble as ensembles
 from clinx.finetuning.ensemble import finetune_ensemble, uniform_soup
 from clinx.finetuning.finetune import finetune
 from clinx.recipe import Recipe
 from clinx.run_folder import RunFolder
 from clinx.scoring.scores import score
+from clinx.writing import exclusive
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 
 
@@ -77,6 +79,50 @@ def test_a_finished_run_shows_its_table_and_other_settings_are_refused(ensemble_
     assert (ensemble_run / "metrics.json").stat().st_mtime_ns == before
     assert clinx("finetune", few, "--splits", 3, "--output_dir", ensemble_run, "--split_seed", 2) == 2
     assert "holds a run with split_seed 1, not 2" in capsys.readouterr().err
+
+
+def test_another_vote_of_a_finished_run_changes_all_that_speaks_of_it(ensemble_run, few, tmp_path, monkeypatch):
+    run = shutil.copytree(ensemble_run, tmp_path / "run")
+    command = ("finetune", few, "--splits", 3, "--output_dir", run)
+
+    def votes():
+        metrics = json.loads((run / "metrics.json").read_text())
+        config = json.loads((run / "model/config.json").read_text())
+        return metrics["vote"], config["vote"], Recipe.read(run / "recipe.yaml").vote, "soup" in metrics
+
+    assert clinx(*command, "--vote", "average") == 0
+    assert votes() == ("average", "average", "average", True)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ensembles, "evaluate_documents", killed)
+    assert clinx(*command) == 130  # between the model and its figures
+    monkeypatch.undo()
+    assert clinx(*command, "--vote", "average") == 0
+    assert votes() == ("average", "average", "average", True)
+
+
+def test_a_finished_run_is_not_one_of_another_split_file(ensemble_run, few, tmp_path, capsys):
+    file = tmp_path / "splits.json"
+    shutil.copy(ensemble_run / "splits.json", file)
+    command = ("finetune", few, "--split_file", file, "--max_steps", 2, "--output_dir", tmp_path / "run")
+    assert clinx(*command) == 0
+    splits, before = json.loads(file.read_text()), (tmp_path / "run/splits.json").read_text()
+    splits["members"].reverse()
+    file.write_text(json.dumps(splits))
+    assert clinx(*command) == 2
+    assert "run holds a run with other splits: choose another --output_dir" in capsys.readouterr().err
+    assert (tmp_path / "run/splits.json").read_text() == before
+
+
+def test_the_folder_of_a_member_that_is_being_trained_is_left_alone(few, tmp_path, capsys):
+    command = ("finetune", few, "--splits", 2, "--max_steps", 2, "--output_dir", tmp_path / "run")
+    folder = tmp_path / "run/member-2"
+    with exclusive(folder):
+        assert clinx(*command, "--learning_rate", 1) == 2
+    assert "member-2: process" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == [".clinx-lock"]
 
 
 def test_a_member_that_fails_leaves_the_others_and_the_same_command_goes_on(few, tmp_path):

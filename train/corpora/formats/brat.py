@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ...errors import InputError
+from ...errors import InputError, brief
 from ...writing import atomic_file
 from ..documents import Document, DocumentBuilder, Reading, without_surrogates
 from ..source import CorpusFile
@@ -92,9 +92,9 @@ def ann_text(document: Document, folder: str | Path) -> str:
     """
     if not _is_inside(document.id):
         raise InputError(
-            f"document {document.id!r}: found an id that is no path inside of {folder}, expected names that do not "
-            f"begin with a dot, each of {LONGEST} bytes at most, separated by slashes; rename the document, or write "
-            "JSON Lines."
+            f"document {brief(document.id)}: found an id that is no path inside of {folder}, expected names that do "
+            f"not begin with a dot, each of {LONGEST} bytes at most, separated by slashes; rename the document, or "
+            "write JSON Lines."
         )
     lines = []
     for number, entity in enumerate(document.entities, 1):
