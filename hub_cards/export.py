@@ -21,6 +21,7 @@ from .space_card import save_metric_card, save_space_card
 from .verify import Item, entity_items, file_items, find_entities_in_fresh_process, masked_word_items
 
 
+TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 LARGE_FILES = (".safetensors", ".parquet")  # they are linked rather than copied, and not changed
 
 
@@ -86,9 +87,14 @@ def _export_model(
     members: Sequence[str],
     report: Callable[[str], None],
 ) -> Export:
-    run = source.parent if source.resolve().name == "model" and (source.parent / "metrics.json").exists() else source
+    is_of_run = any((source.parent / name).exists() for name in ("metrics.json", "recipe.yaml"))
+    run = source.parent if source.resolve().name == "model" and is_of_run else source
     model = run / "model" if (run / "model").is_dir() else run
+    if (run / "recipe.yaml").exists() and not (run / "metrics.json").exists():
+        raise HubError(f"{run}: this run is not finished; give the command that began it again, and then push")
     config = _read_config(model, run)
+    if not any(any(model.glob(pattern)) for pattern in TOKENIZERS):
+        raise HubError(f"{model}: found no tokenizer beside the weights; save it there with `save_pretrained`")
     _copy(model, folder, "model")
     _rewrite_configs(folder, members)
     if (run / "curves.png").exists() and run != model:

@@ -41,3 +41,16 @@ def test_members_are_refused_where_there_are_none(refused, tmp_path, tokenizer):
 def test_a_space_with_notes_in_it_is_refused(refused, tmp_path):
     (make_app(tmp_path / "app") / "notes.csv").write_text("a note")
     assert "found notes.csv, which a space repo does not hold" in refused("app", "org/demo", "--dry-run")
+
+
+@pytest.mark.parametrize("folder", ["run", "run/model"])
+def test_a_run_that_is_not_finished_is_refused(run, refused, folder):
+    (run / "metrics.json").rename(run / "recipe.yaml")
+    assert "run: this run is not finished" in refused(folder, "org/x", "--dry-run")
+
+
+def test_a_language_model_without_its_tokenizer_is_refused(refused, tmp_path, tokenizer):
+    make_language_model(tmp_path / "lm", tokenizer)
+    for path in (tmp_path / "lm/model").glob("tokenizer*"):
+        path.unlink()
+    assert "lm/model: found no tokenizer" in refused("lm", "org/x", "--dry-run")
