@@ -57,18 +57,18 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
     )
     if {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
+    kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
+    _refuse_shared_notes(train, validation, test, recipe, kind)  # before any of them is cut
     if recipe.test_fraction:
         train, validation = _dividable(train, validation, FEWEST_DOCUMENTS)
         rest, test = hold_out([*train, *validation], recipe.test_fraction, recipe.split_seed)
         kept = {document.id for document in rest}
         train, validation = ([d for d in documents if d.id in kept] for documents in (train, validation))
-    kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
     train, validation = _limited(train, validation, recipe, kind)
     n_members = 1 if kind == "all" or recipe.splits is None else recipe.splits
     if kind == "random" and not recipe.split_file:
         train, validation = _dividable(train, validation, max(FEWEST_DOCUMENTS, n_members))
     pool = [*train, *validation]
-    _refuse_shared_texts(pool, test)
     if recipe.split_file:
         splits = Splits.read(recipe.split_file)
         if recipe.split_kind not in (None, splits.kind):
@@ -114,11 +114,21 @@ def _limited(train, validation, recipe: Recipe, kind: str) -> tuple[list[Documen
     return first_sentences([*train, *validation], recipe.max_train_sentences), []  # what is pooled, is few as a whole
 
 
-def _refuse_shared_texts(pool: Sequence[Document], test: Sequence[Document]) -> None:
-    """Raises InputError where a note, but for white space, is in both; an empty one teaches and judges nothing."""
-    judged = {same_note(document.text) for document in test} - {""}
-    if shared := [document.id for document in pool if same_note(document.text) in judged]:
+def _refuse_shared_notes(
+    train: list[Document], validation: list[Document], test: list[Document], recipe: Recipe, kind: str
+) -> None:
+    """Raises InputError where a note that judges is learned from or selected on too; says how many are both of these.
+
+    Notes are the same that differ in white space only; an empty one teaches and judges nothing.
+    """
+    if recipe.validation or kind != "standard":  # else those after the first of them select
+        train = train[: recipe.max_train_documents]
+    validation = validation[: recipe.max_validation_documents]
+    judged, learned = ({same_note(document.text) for document in part} - {""} for part in (test, train))
+    if shared := [document.id for document in [*train, *validation] if same_note(document.text) in judged]:
         raise InputError(f"{len(shared)} notes both judge and are learned from or selected on, as {shared[0]}")
+    if kind == "standard" and (shared := [d.id for d in validation if same_note(d.text) in learned]):
+        print(f"note: {len(shared)} validation notes are training notes too, as {shared[0]}", file=sys.stderr)
 
 
 def member_data(recipe: Recipe, annotated: AnnotatedData) -> MemberData:
@@ -157,14 +167,20 @@ def unlabelled_notes(recipe: Recipe, data: MemberData) -> list[Document]:
 
     def is_new(text: str) -> bool:
         is_part = len(text) > SHORTEST_JUDGED and text in all_judged
-        return not (text in known or is_part or any(whole in text for whole in judged))
+        if text in known or is_part or any(whole in text for whole in judged):
+            return False
+        known.add(text)  # a copy is not read twice
+        return True
 
     others = (
         note
         for note in read_corpus(recipe.unlabelled, annotated=False, exclude=recipe.exclude or ())
         if is_new(same_note(note.text))
     )
-    return list(islice(others, recipe.max_unlabelled_documents))
+    new = list(islice(others, recipe.max_unlabelled_documents))
+    if not new:
+        print(f"note: {recipe.unlabelled} holds no note that is not known already", file=sys.stderr)
+    return new
 
 
 def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> Inputs:

@@ -124,3 +124,29 @@ def test_types_that_differ_only_by_case_are_told(tmp_path, capsys):
     recipe = recipe_of(tmp_path / "notes.jsonl")
     assert member_data(recipe, read_annotated(recipe)).entity_types == ["AGE", "Age"]
     assert "the entity types AGE, Age differ only by case" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", [{"split_kind": None, "splits": 2}, {"max_train_sentences": 3}])
+def test_a_note_that_judges_is_not_learned_from_in_parts_either(tmp_path, settings):
+    text = " ".join(f"Tiene {i} años." for i in range(60))
+    notes = [Document(f"n{i}", f"Nota {i}. {text}", [Entity(0, 4, "A")]) for i in range(3)]
+    write_jsonl(notes, tmp_path / "train.jsonl")
+    write_jsonl([Document("t", notes[1].text)], tmp_path / "test.jsonl")
+    with pytest.raises(InputError, match="1 notes both judge and are learned from or selected on, as n1"):
+        read_annotated(recipe_of(tmp_path / "train.jsonl", test=str(tmp_path / "test.jsonl"), **settings))
+
+
+def test_notes_that_train_and_select_are_told(tmp_path, capsys):
+    note = Document("a", "54 años", [Entity(0, 7, "A")])
+    write_jsonl([note, Document("b", "Sin fiebre.")], tmp_path / "train.jsonl")
+    write_jsonl([Document("c", "54  años\n"), Document("d", "")], tmp_path / "dev.jsonl")
+    read_annotated(recipe_of(tmp_path / "train.jsonl", validation=str(tmp_path / "dev.jsonl"), split_kind="standard"))
+    assert "1 validation notes are training notes too, as c" in capsys.readouterr().err
+
+
+def test_copies_among_the_unlabelled_are_read_once(tmp_path, capsys):
+    write_jsonl([Document("a", "Sin fiebre."), Document("b", "Sin  fiebre.\n")], tmp_path / "more.jsonl")
+    recipe = recipe_of("notes", distill="teacher", unlabelled=str(tmp_path / "more.jsonl"))
+    assert [note.id for note in unlabelled_notes(recipe, MemberData([], [], [], ["A"], 0))] == ["a"]
+    assert unlabelled_notes(recipe, MemberData([Document("x", "Sin fiebre.")], [], [], ["A"], 0)) == []
+    assert "holds no note that is not known already" in capsys.readouterr().err
