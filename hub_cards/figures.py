@@ -17,7 +17,7 @@ def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
     """
     metrics = _read_metrics(run / "metrics.json")
     first = _read_metrics(run / "member-1" / "metrics.json") or metrics
-    settings = first.get("settings", {})
+    settings = metrics.get("settings") or first.get("settings", {})  # an older ensemble left them to its members
     scores = {part: metrics[part] for part in ("validation", "test") if metrics.get(part)} | metrics.get("ensemble", {})
     seconds = [member.get("seconds") for member in metrics.get("members", [metrics])]
     figures = {

@@ -54,13 +54,10 @@ class RunFolder:
         return is_done
 
     def _refuse_other_inputs(self, now: Inputs) -> None:
-        if not (self.path / "inputs.json").exists():
-            print(
-                f"note: an older release began {self.path}; whether its notes have changed is not known",
-                file=sys.stderr,
-            )
+        before = self.read_inputs()
+        if not before:
+            print(f"note: an older release began {self.path}, which did not record its notes", file=sys.stderr)
             return
-        before = json.loads((self.path / "inputs.json").read_text(encoding="utf-8"))
         for name in sorted({*before, *now}):
             if isinstance(before.get(name) or now.get(name), str):
                 if before.get(name) != now.get(name):
@@ -93,6 +90,11 @@ class RunFolder:
             if all(any(checkpoint.glob(part)) for part in CHECKPOINT_FILES):
                 return checkpoint
         return None
+
+    def read_inputs(self) -> Inputs:
+        """What the run learns from and is judged on; empty for one of an older release."""
+        path = self.path / "inputs.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def read_metrics(self) -> dict:
         """The figures of a finished run."""

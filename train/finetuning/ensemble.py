@@ -185,7 +185,8 @@ def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
 
     figures = [member.read_metrics() for member in members]
     shown = ("validation", "test", "seconds")
-    metrics = {"vote": recipe.vote, "members": [{part: one[part] for part in shown if part in one} for one in figures]}
+    metrics = {"settings": recipe.recorded(), "vote": recipe.vote}
+    metrics["members"] = [{part: one[part] for part in shown if part in one} for one in figures]
     if test:
         metrics["ensemble"] = scores(ensemble, "test.jsonl")
     if recipe.soup:

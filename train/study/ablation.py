@@ -9,9 +9,10 @@ from typing import NamedTuple
 from transformers import TrainingArguments
 
 from ..errors import InputError
-from ..finetuning.data import read_annotated
+from ..finetuning.data import inputs_of, read_annotated
 from ..finetuning.ensemble import run_recipe
 from ..recipe import Recipe
+from ..run_folder import RunFolder
 from ..training import training_arguments
 from ..writing import exclusive
 from .tables import write_table
@@ -59,11 +60,14 @@ def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe
     gold = read_annotated(recipe).test
     if len(gold) < 2:
         raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
-    failed, result = {}, {}
+    of_study = inputs_of(recipe, {"test": gold})["test"]
+    titles, failed, result = {}, {}, {}  # rows that this command trained or found complete, and those that failed
     for row in ROWS:
         print(f"\n{row.title} → {folder / row.name}", flush=True)
         try:
             train(recipe.changed(output_dir=str(folder / row.name), **row.settings))
+            if RunFolder(folder / row.name).read_inputs().get("test", of_study) != of_study:
+                raise InputError("the notes that judge have changed since the study began: give its command again")
         except Exception as error:
             if args.world_size > 1:
                 raise
@@ -71,8 +75,9 @@ def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe
             if not isinstance(error, InputError):
                 traceback.print_exc()
             continue
+        titles[row.name] = row.title
         if args.process_index == 0:
-            result = write_table(folder, gold, {row.name: row.title for row in ROWS})
+            result = write_table(folder, gold, titles)
     if failed:
         raise InputError(
             "\n".join(f"{title}: {error}" for title, error in failed.items())

@@ -1,10 +1,13 @@
 """`clinx study` as a user runs it."""
 
 import json
+import shutil
 
 import pytest
 
 from clinx import cli
+from clinx.corpora.documents import Document
+from clinx.corpora.formats.brat import write_brat
 from clinx.errors import InputError
 from clinx.finetuning.data import read_annotated
 from clinx.finetuning.ensemble import run_recipe
@@ -60,3 +63,23 @@ def test_a_row_is_trained_from_its_written_recipe_as_it_is_from_the_row_itself(f
         assert read_annotated(of_row).splits.kind == of_row.split_kind
     with pytest.raises(InputError, match="holds random splits, but split_kind is standard"):
         read_annotated(recipe.changed(split_kind="standard"))
+
+
+def test_a_row_of_other_notes_is_not_compared(few, notes, tmp_path, monkeypatch):
+    folder, corpus = tmp_path / "ablation", tmp_path / "notes"
+    shutil.copytree(notes, corpus)
+    monkeypatch.setattr("clinx.study.ablation.ROWS", [row for row in ROWS if row.name in ("all", "random")])
+    options = ["--splits", "2", "--max_steps", "2", "--output_dir", str(folder), "--train", str(corpus / "train")]
+    recipe = Recipe.read(few, [*options, "--validation", str(corpus / "validation")])
+
+    def interrupted(row):
+        if row.output_dir.endswith("random"):
+            raise KeyboardInterrupt
+        run_recipe(row)
+
+    with pytest.raises(KeyboardInterrupt):
+        ablation(recipe, interrupted)
+    write_brat(Document("added", "Sin fiebre."), corpus / "train")
+    with pytest.raises(InputError, match="All: .*holds a run with other"):
+        ablation(recipe)
+    assert list(json.loads((folder / "ablation.json").read_text())["rows"]) == ["random"]
