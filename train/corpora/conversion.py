@@ -11,7 +11,7 @@ from hub_cards.dataset_card import UNKNOWN, Provenance, save_dataset_card
 from ..console import Progress
 from ..errors import InputError
 from ..writing import check_writable, refuse_overlap
-from .documents import Document, Problem, telling_problems, without_surrogates
+from .documents import Document, Problem, describe_mention, telling_problems, without_surrogates
 from .formats.brat import write_brat
 from .formats.conll import write_conll
 from .formats.dataset import FEATURES, to_dataset
@@ -60,7 +60,7 @@ def convert(
         name: list(telling_problems(f"{path}, split {name}", Progress(f"Reading {name}", "notes").through(part)))
         for name, part in read_splits(path, format, task, **options).items()
     }
-    lost: list[Problem] = []
+    lost = [] if to in ("jsonl", "brat") else _scores(splits)
     problems = [problem for documents in splits.values() for document in documents for problem in document.problems]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,13 @@ def convert(
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error}).") from None
     return {name: len(documents) for name, documents in splits.items()}, problems, lost
+
+
+def _scores(splits: dict[str, list[Document]]) -> list[Problem]:
+    """The scores of predicted mentions, which neither columns nor the dataset hold."""
+    documents = (document for part in splits.values() for document in part)
+    mentions = ((document, entity) for document in documents for entity in document.entities)
+    return [Problem("score left out", describe_mention(*pair)) for pair in mentions if pair[1].score is not None]
 
 
 def _refuse_same_name(path: Path, document: Document) -> None:

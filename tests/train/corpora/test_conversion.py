@@ -11,7 +11,8 @@ import pytest
 
 from clinx.cli import main
 from clinx.corpora import conversion
-from clinx.corpora.documents import Document
+from clinx.corpora.conversion import convert
+from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
 
@@ -62,3 +63,10 @@ def test_two_ids_that_are_one_file_name_on_a_disk_are_refused(tmp_path, monkeypa
     assert main(command) == 2
     assert "document 'a': found another id that is the same file name" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to, n_lost", [("jsonl", 0), ("brat", 0), ("conll", 1), ("dataset", 1)])
+def test_scores_that_a_form_cannot_hold_are_told(tmp_path, to, n_lost):
+    write_jsonl([Document("a", "54 años", [Entity(0, 7, "AGE", 0.5, 1.0)])], tmp_path / "train.jsonl")
+    lost = convert(str(tmp_path / "train.jsonl"), str(tmp_path / "out"), to)[2]
+    assert [problem.kind for problem in lost] == ["score left out"] * n_lost
