@@ -45,6 +45,7 @@ FORMATS = {
     "i2b2-2014": Format("standoff_xml.read_standoff_xml", (".xml",)),
     "jsonl": Format("jsonl.read_jsonl", (".jsonl",), is_collection=True),
 }
+RANKING = "disagreement.tsv"  # what `clinx predict --disagreement` writes beside predictions
 FORMAT_OF_SUFFIX = {  # the first that occurs among the files decides
     ".ann": "brat",
     ".con": "i2b2-2010",
@@ -172,7 +173,7 @@ def guess_format(path: str | Path, exclude: Sequence[str] = ()) -> str:
 
 def _tell_other_formats(path: str | Path, files: Iterable[CorpusFile], format: str) -> None:
     own = (*FORMATS[format].suffixes, *FORMATS[format].companions)
-    counts = Counter(os.path.splitext(file.name)[1].lower() for file in files)
+    counts = Counter(os.path.splitext(file.name)[1].lower() for file in files if file.name != RANKING)
     read, others = (
         ", ".join(f"{counts[suffix]} {suffix}" for suffix in sorted(counts) if suffix.endswith(own) == is_own)
         for is_own in (True, False)

@@ -14,6 +14,7 @@ from modeling_clinx import DocumentPredictor
 from ..console import Progress
 from ..corpora import read_corpus
 from ..corpora.documents import Document
+from ..corpora.registry import RANKING
 from ..errors import InputError
 from ..fingerprint import model_digest
 from ..scoring.evaluation import predict_documents
@@ -76,7 +77,7 @@ def predict(
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     claim = {"model": _place(model), "digest": model_digest(model), "input": _place(source), "format": format}
     with exclusive(folder), Journal.opened(folder) as journal:
-        writer, ranking = WRITERS[format](folder, journal), folder / "disagreement.tsv"
+        writer, ranking = WRITERS[format](folder, journal), folder / RANKING
         _begin(claim, writer, ranking)
         counts = write_predictions(documents, predictor, writer)
         if disagreement or ranking.exists():

@@ -140,6 +140,7 @@ def test_which_of_several_formats_is_read_is_told_and_what_is_not(folder, capsys
     (folder / "corpus/more.jsonl").write_text('{"text": "x"}')
     (folder / "corpus/list.tsv").write_text("x\tO\n")
     (folder / "corpus/list2.tsv").write_text("x\tO\n")
+    (folder / "corpus/disagreement.tsv").write_text("")  # as `clinx predict` writes it beside predictions
     assert list(read_corpus(folder)) == EXPECTED
     assert capsys.readouterr().err == (
         f"note: {folder} is read as brat (2 .ann, 2 .txt); of other formats, and not read: 1 .jsonl, 2 .tsv\n"

@@ -14,6 +14,7 @@ from clinx import cli
 from clinx.corpora import read_corpus
 from clinx.corpora.documents import Document
 from clinx.corpora.formats.jsonl import write_jsonl
+from clinx.errors import brief
 from clinx.prediction.predict import predict
 from clinx.prediction.writers import JsonLinesWriter
 from clinx.writing import exclusive
@@ -153,7 +154,7 @@ def test_ids_that_are_no_file_names_are_refused_in_brat_and_kept_in_json_lines(c
     write_jsonl([Document(id, "Dolor torácico.")], tmp_path / "notes.jsonl")
     before = sorted(tmp_path.rglob("*"))
     status, _, err = clinx(*command)
-    assert status == 2 and f"document {id!r}" in err
+    assert status == 2 and f"document {brief(id)}" in err
     assert [path for path in tmp_path.rglob("*") if path not in before and not path.name.startswith(".clinx")] == [
         tmp_path / "out"
     ]
