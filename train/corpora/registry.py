@@ -173,7 +173,7 @@ def guess_format(path: str | Path, exclude: Sequence[str] = ()) -> str:
 
 def _tell_other_formats(path: str | Path, files: Iterable[CorpusFile], format: str) -> None:
     own = (*FORMATS[format].suffixes, *FORMATS[format].companions)
-    counts = Counter(os.path.splitext(file.name)[1].lower() for file in files if file.name != RANKING)
+    counts = Counter(os.path.splitext(file.name)[1].lower() for file in files if not file.name.endswith(RANKING))
     read, others = (
         ", ".join(f"{counts[suffix]} {suffix}" for suffix in sorted(counts) if suffix.endswith(own) == is_own)
         for is_own in (True, False)
