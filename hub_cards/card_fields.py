@@ -1,5 +1,6 @@
-"""What a card states that cannot be read in the folder that is pushed."""
+"""What a card states that cannot be read in the folder that is pushed, and how a name stands in one."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,3 +25,9 @@ class CardFields:
     models: Sequence[str] = ()
     note: str = ""
     publishable_settings: Sequence[str] = ()
+
+
+def plain(name: str) -> str:
+    """A name as Markdown shows it as it is, on one line: a label may look like markup, or hold a line end."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in name)
+    return re.sub(r"[\\`*\[\]<>|]", r"\\\g<0>", "".join(shown))

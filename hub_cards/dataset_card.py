@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from .card_fields import plain
+
 
 TEMPLATE = Path(__file__).with_name("templates") / "dataset_card.md"
 HUB_LICENSES = {"CC BY 4.0": "cc-by-4.0"}  # as the Hub spells them
@@ -72,6 +74,7 @@ def save_dataset_card(
         problems=problems,
         example=json.dumps(example, ensure_ascii=False),
         repo_id=repo_id,
+        plain=plain,
         **provenance._asdict(),
     )
     card.save(Path(folder, "README.md"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
 
-from .card_fields import CardFields
+from .card_fields import CardFields, plain
 from .example import MaskedWord
 
 
@@ -172,6 +172,7 @@ def _save(
         data,
         template_str="\n".join((TEMPLATES / part).read_text(encoding="utf-8") for part in (template, "trained.md")),
         **{**figures, **variables},
+        plain=plain,
         name=_name(repo_id),
         repo_id=repo_id,
         revision=revision,

@@ -2,6 +2,7 @@
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from hub_cards.card_fields import plain
 from hub_cards.dataset_card import Provenance, save_dataset_card
 
 
@@ -19,3 +20,8 @@ def test_the_metadata_survive_a_round_trip(tmp_path):
     assert (card.data.pretty_name, card.data.license, card.data.language) == ("Notes: “ñ” & others", "cc-by-4.0", "es")
     assert DatasetCardData(**card.data.to_dict()).to_dict() == card.data.to_dict()
     assert "- 2: overlapping" in card.text and "| A\\|B | 1 |" in card.text
+
+
+def test_a_label_is_shown_as_it_is_on_one_line():
+    assert plain("FAMILY_HISTORY") == "FAMILY_HISTORY"
+    assert plain("a|b\n<b>*[x](y)") == r"a\|b\\n\<b\>\*\[x\](y)"
