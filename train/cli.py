@@ -29,6 +29,7 @@ VERBS = {  # by what people do
         "push": "push a model, a dataset, a metric or an app to the Hub with its card: private by default",
     },
 }
+GOES_ON = ("finetune", "predict", "study")  # what an interruption leaves is taken up again
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
 
 
@@ -87,7 +88,8 @@ def _run(verb: str, rest: list[str]) -> int:
         print(f"clinx {verb}: error: {f'{where}: ' if where else ''}{fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"clinx {verb}: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        advice = "; the same command goes on with what is missing" if verb in GOES_ON else ""
+        print(f"clinx {verb}: interrupted{advice}", file=sys.stderr)
         return 130
     return 0
 

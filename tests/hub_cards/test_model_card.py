@@ -11,6 +11,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from hub_cards.card_fields import CardFields
 from hub_cards.errors import HubError
 from hub_cards.export import export
+from hub_cards.figures import published_figures
 from hub_cards.model_card import save_model_card
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification
@@ -111,3 +112,10 @@ def test_figures_that_cannot_be_read_are_refused(run, tmp_path, figures, fault):
     (run / "metrics.json").write_text(figures)
     with pytest.raises(HubError, match=f"metrics.json: {fault}"):
         exported(run, tmp_path / "out")
+
+
+def test_an_ensemble_tells_its_settings_where_its_members_are_gone(tmp_path):
+    """Without test_fraction, scores on held-out notes would pass for results on a dataset's test notes."""
+    metrics = {"settings": {"test_fraction": 0.2, "head": "crf"}, "members": [], "ensemble": {"test": SCORES}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert published_figures(tmp_path, ["head"])["settings"] == {"head": "crf", "test_fraction": 0.2}
