@@ -29,7 +29,6 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy"), PUSHES),
     **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
 }
-OF_WINDOWS = ("per_device_train_batch_size", "dataloader_drop_last", "train_sampling_strategy", "length_column_name")
 SCHEDULE = {"lr_scheduler_type": "linear", "warmup_steps": 0}  # of transformers, where a recipe sets none
 
 

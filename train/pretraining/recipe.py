@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..checks import OF_WINDOWS, REFUSED, SettingError
+from ..checks import REFUSED, SettingError
 from ..recipe import RecipeBase
 from ..settings import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, Numbers, setting
+
+
+FOLLOWS = "it follows from update_blocks, per_device_train_batch_size and the number of processes: leave it out"
+WHOLE_UPDATES = "every update holds update_blocks blocks, in a new order in each epoch: leave it out"
+MEAN = "the loss is the mean over the masked subwords of an update: leave it out"
+BY_PERPLEXITY = "the checkpoint with the lowest perplexity is the best one: leave it out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +156,13 @@ class PretrainingRecipe(
         PretrainingRunSettings,
     )
     refused: ClassVar[dict[str, str]] = {
-        "gradient_accumulation_steps": "it follows from update_blocks, per_device_train_batch_size and the number of "
-        "processes: leave it out",
+        **{name: reason for name, reason in REFUSED.items() if name != "per_device_train_batch_size"},
+        **dict.fromkeys(("gradient_accumulation_steps", "auto_find_batch_size"), FOLLOWS),
+        **dict.fromkeys(("dataloader_drop_last", "train_sampling_strategy", "length_column_name"), WHOLE_UPDATES),
+        **dict.fromkeys(("label_smoothing_factor", "average_tokens_across_devices"), MEAN),
+        **dict.fromkeys(("metric_for_best_model", "greater_is_better"), BY_PERPLEXITY),
+        "eval_on_start": "the perplexity before training is always measured: leave it out",
         "remove_unused_columns": "the blocks hold what is needed: leave it out",
-        **{name: reason for name, reason in REFUSED.items() if name not in OF_WINDOWS},
     }
 
     def checked(self) -> "PretrainingRecipe":
