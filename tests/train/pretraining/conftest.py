@@ -34,17 +34,25 @@ def blocks_of(tokenizer, n: int) -> Dataset:
     return Dataset.from_dict({"input_ids": list(ids), "word_starts": list(starts)})
 
 
-@pytest.fixture
-def prepared(monkeypatch, tokenizer):
+def prepare_blocks(recipe, tokenizer, folder) -> Blocks:
+    report = {"train_documents": 18, "near_duplicates": 2, "/home/secret": 1, "where": "/home/secret"}
+    return Blocks(blocks_of(tokenizer, 18), blocks_of(tokenizer, 5), report, "0123")
+
+
+def put_blocks_in_place(modules: dict) -> None:
     """Puts blocks of the tests' notes in place of those that are prepared of texts."""
-
-    def prepare_blocks(recipe, tokenizer, folder):
-        report = {"train_documents": 18, "near_duplicates": 2, "/home/secret": 1, "where": "/home/secret"}
-        return Blocks(blocks_of(tokenizer, 18), blocks_of(tokenizer, 5), report, "0123")
-
     module = ModuleType("clinx.pretraining.blocks")
     module.prepare_blocks = prepare_blocks
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    modules[module.__name__] = module
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Blocks of the tests' notes in place of those that are prepared of texts."""
+    modules = {}
+    put_blocks_in_place(modules)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -22,7 +26,7 @@ from clinx.pretraining.recipe import PretrainingRecipe
 from clinx.pretraining.trainer import MaskedLanguageModelTrainer
 from clinx.run_folder import RunFolder
 from clinx.training import training_arguments
-from tests.modeling_clinx.models import tiny_config
+from tests.modeling_clinx.models import PROJECT, tiny_config
 from tests.train.pretraining.conftest import blocks_of
 
 
@@ -145,6 +149,41 @@ def test_accumulated_batches_are_as_one_big_batch(trainer_of):
         accumulated = gradients(trainer_of(per_device, accumulation))
         assert together.abs().max() > 0
         assert torch.allclose(accumulated, together, atol=1e-5 * together.abs().max())
+
+
+IN_TWO_PROCESSES = """
+import sys
+from clinx import cli
+from tests.train.pretraining import conftest
+conftest.put_blocks_in_place(sys.modules)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(pretraining_recipe, prepared, language_model_dir, tmp_path):
+    model = AutoModelForMaskedLM.from_pretrained(language_model_dir)
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    model.save_pretrained(tmp_path / "model")
+    for file in language_model_dir.glob("token*"):
+        shutil.copy(file, tmp_path / "model")
+    settings = ["--model", str(tmp_path / "model"), "--per_device_train_batch_size", "2", "--optim", "sgd"]
+    once = pretrained(pretraining_recipe, tmp_path / "once", *settings)
+    (tmp_path / "run.py").write_text(IN_TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [tmp_path / "run.py", "pretrain", pretraining_recipe, "--output_dir", tmp_path / "twice", *settings]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (once, tmp_path / "twice")]
+    assert [figures["settings"]["world_size"] for figures in metrics] == [1, 2]
+    assert metrics[0]["subwords"] == metrics[1]["subwords"]
+    assert metrics[0]["before"]["loss"] == pytest.approx(metrics[1]["before"]["loss"], rel=1e-6)
+    weights = [load_file(folder / "model/model.safetensors") for folder in (once, tmp_path / "twice")]
+    start = load_file(language_model_dir / "model.safetensors")
+    moved = max((weights[0][name] - start[name]).abs().max() for name in start)
+    apart = max((weights[0][name] - weights[1][name]).abs().max() for name in start)
+    assert apart < 1e-4 * moved
 
 
 def test_held_out_blocks_are_measured_alike_whatever_the_batch_and_seed(trainer_of):
