@@ -11,13 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import (
-    AutoModel,
     AutoModelForMaskedLM,
     BartConfig,
     GPT2Config,
     XLMRobertaForTokenClassification,
     XLMRobertaModel,
-    pipeline,
 )
 
 from clinx import cli
@@ -26,6 +24,7 @@ from clinx.pretraining.recipe import PretrainingRecipe
 from clinx.pretraining.trainer import MaskedLanguageModelTrainer
 from clinx.run_folder import RunFolder
 from clinx.training import training_arguments
+from tests.hub_cards.readers import COMPAT, output_of
 from tests.modeling_clinx.models import PROJECT, tiny_config
 from tests.train.pretraining.conftest import blocks_of
 
@@ -61,10 +60,36 @@ def test_the_model_with_the_lowest_perplexity_is_kept(run):
     assert metrics["validation"]["perplexity"] == pytest.approx(math.exp(metrics["validation"]["loss"]))
 
 
-def test_plain_transformers_reads_the_model(run):
-    assert type(AutoModel.from_pretrained(run / "model")).__name__ == "XLMRobertaModel"
-    assert type(AutoModelForMaskedLM.from_pretrained(run / "model")).__name__ == "XLMRobertaForMaskedLM"
-    assert pipeline("fill-mask", model=str(run / "model"))("dolor <mask>.")[0]["score"] > 0
+READ = """
+import transformers
+from transformers import AutoModelForMaskedLM
+model, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+lost = [*report["missing_keys"], *report["unexpected_keys"]]
+kinds = [type(AutoModel.from_pretrained(folder)).__name__, type(model).__name__]
+(best, *_) = pipeline("fill-mask", model=folder)("dolor <mask>.")
+print(json.dumps([transformers.__version__[:2], *kinds, lost, round(best["score"], 4)]))
+"""
+
+
+def test_transformers_of_two_ages_read_the_model_alike(run, client):
+    folder, kinds = run / "model", ["XLMRobertaModel", "XLMRobertaForMaskedLM", []]
+    *now, score = output_of(client, READ, folder)
+    assert now == ["5.", *kinds]
+    if not COMPAT.is_dir():
+        pytest.skip("transformers 4.57 is not there: make test-compat")
+    assert output_of(client, READ, folder, PYTHONPATH=str(COMPAT)) == ["4.", *kinds, score]
+
+
+def test_a_run_is_pushed_with_a_card_of_its_figures(run, hub, clinx):
+    ((status, out, err),) = clinx(("push", run, "org/tiny", "--language", "es"))
+    assert status == 0, err
+    files = hub.files("org/tiny")
+    card = " ".join(files["README.md"].decode().split())
+    metrics = json.loads((run / "metrics.json").read_text())
+    before, after = metrics["before"]["perplexity"], metrics["validation"]["perplexity"]
+    for fact in ("| train documents | 18 |", "6 updates of 8 blocks", f"| perplexity | {before:.4g} | {after:.4g} |"):
+        assert fact in card
+    assert "`block_length: 60`" in card and not any(b"secret" in content for content in files.values())
 
 
 def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, pretraining_recipe, capsys):
