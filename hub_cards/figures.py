@@ -7,6 +7,7 @@ from pathlib import Path
 from .errors import HubError
 
 
+OF_PRETRAINING = ("before", "new_head", "blocks", "steps", "subwords", "subwords_per_second")
 OLD_NAMES = {"split_kind": "split"}  # of settings that were renamed: a run has one of the two
 
 
@@ -22,6 +23,7 @@ def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
     seconds = [member.get("seconds") for member in metrics.get("members", [metrics])]
     figures = {
         **scores,
+        **(_of_pretraining(metrics) if "before" in metrics else {}),
         "settings": _published_settings(settings, publishable_settings),
         **{name: first[name] for name in ("unrepresentable", "device", "versions", "base_model") if name in first},
         "documents": _pooled(first.get("documents")) if "members" in metrics else first.get("documents"),
@@ -50,6 +52,13 @@ def _published_settings(settings: Mapping, publishable_settings: Sequence[str]) 
     names = [name for new in publishable_settings for name in (new, OLD_NAMES.get(new, new))]
     names.append("test_fraction")  # without it, scores on held-out notes pass for results on a dataset's test notes
     return {name: settings[name] for name in names if settings.get(name) is not None}
+
+
+def _of_pretraining(metrics: Mapping) -> dict:
+    """What a language model learned from, in numbers: of `report` only plain counts, since other names may be paths."""
+    report = metrics.get("report", {})
+    counts = {name: count for name, count in report.items() if isinstance(count, (int, float)) and name.isidentifier()}
+    return {name: metrics.get(name) for name in OF_PRETRAINING} | {"report": counts}
 
 
 def _pooled(documents: Mapping | None) -> dict | None:

@@ -89,7 +89,9 @@ def save_language_model_card(
 
     Args:
         example: what it expects in place of some words of a synthetic note.
-        figures: as in `save_model_card`, but that `validation` holds other measures by name: `perplexity`, `loss` …
+        figures: as in `save_model_card`, but that `validation` holds other measures by name: `perplexity`, `loss` …;
+            and `before`, the same before training (with `new_head`, by an untrained head), `report` (counts of the
+            texts), `blocks`, `steps`, `subwords` and `subwords_per_second`.
         revision: what the card tells to load.
     """
     results = {name: value for name, value in figures.get("validation", {}).items() if isinstance(value, (int, float))}

@@ -1,4 +1,4 @@
-"""Assembles the folder of a model repo: weights, configuration, code and tokenizer, loadable by plain transformers."""
+"""Assembles the folder of a model repo: weights, configuration, code if any, and tokenizer, for plain transformers."""
 
 import json
 import shutil
@@ -9,7 +9,8 @@ def save_model_repo(model, tokenizer, folder: str | Path) -> Path:
     """Writes a complete model repo; a folder that is there already is replaced once the new one is whole.
 
     Args:
-        model: a `ClinXForTokenClassification` or an ensemble of them; its code is written beside its weights.
+        model: a `ClinXForTokenClassification` or an ensemble of them, whose code is written beside its weights; or a
+            model of transformers, which needs none.
         tokenizer: its fast tokenizer.
     """
     folder = Path(folder)

@@ -21,6 +21,7 @@ VERBS = {  # by what people do
         "predict": "find the entities of many notes, into BRAT or JSON Lines",
     },
     "train": {
+        "pretrain": "adapt a masked language model to clinical texts, as CLIN-X was made",
         "finetune": "fine-tune a concept extractor from a recipe: one model, an ensemble or its student",
         "score": "strict micro precision, recall and F1, and whether two systems differ",
         "study": "the paper's tables on your corpus",

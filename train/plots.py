@@ -9,24 +9,43 @@ def training_curves(log: list[dict], path: Path) -> None:
     Args:
         log: the Trainer's `log_history`.
     """
-    plt = _pyplot()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    losses = [(row["step"], row["loss"]) for row in log if "loss" in row]
-    if losses:
-        left.plot(*zip(*losses, strict=True), color="tab:blue")
-        left.set_yscale("log")
-    left.set(title="Training loss", xlabel="step", ylabel="nats per labelled subword")
+    figure, right = _beside_training_loss(log, "nats per labelled subword")
     rows = [row for row in log if "eval_strict_f1" in row]
     for name, style in (("strict_f1", "-o"), ("precision", ":"), ("recall", "--")):
         values = [100 * row[f"eval_{name}"] for row in rows]
         right.plot([row["step"] for row in rows], values, style, markersize=4, label=name.replace("_f1", " F1"))
     right.set(title="Validation documents", xlabel="step", ylabel="%", ylim=(0, 100))
     right.legend(loc="lower right", frameon=False)
+    figure.savefig(path, dpi=120)
+    _pyplot().close(figure)
+
+
+def pretraining_curves(log: list[dict], path: Path) -> None:
+    """Training loss, and perplexity of the held-out texts, over the steps of a run.
+
+    Args:
+        log: the Trainer's `log_history`.
+    """
+    figure, right = _beside_training_loss(log, "nats per masked subword")
+    rows = [row for row in log if "eval_perplexity" in row]
+    right.plot([row["step"] for row in rows], [row["eval_perplexity"] for row in rows], "-o", markersize=4)
+    right.set(title="Held-out texts", xlabel="step", ylabel="perplexity", yscale="log")
+    figure.savefig(path, dpi=120)
+    _pyplot().close(figure)
+
+
+def _beside_training_loss(log: list[dict], unit: str):
+    """A figure with the training loss on its left, and its right half."""
+    figure, (left, right) = _pyplot().subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    losses = [(row["step"], row["loss"]) for row in log if "loss" in row]
+    if losses:
+        left.plot(*zip(*losses, strict=True), color="tab:blue")
+        left.set_yscale("log")
+    left.set(title="Training loss", xlabel="step", ylabel=unit)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return figure, right
 
 
 def ablation_plot(rows: dict[str, dict], path: Path) -> None:

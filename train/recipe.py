@@ -56,6 +56,11 @@ class RecipeBase:
         """The settings, by their names."""
         return {item.name: item for group in cls.groups for item in fields(group)}
 
+    @classmethod
+    def published(cls) -> tuple[str, ...]:
+        """The names of the settings that a model card may tell."""
+        return tuple(name for name, item in cls.settings().items() if item.metadata["published"])
+
     @property
     def folder(self) -> Path:
         """The run's folder."""

@@ -275,4 +275,3 @@ class RunSettings:
 
 GROUPS = (DocumentSettings, ModelSettings, OptimizationSettings, SplitSettings, RunSettings)  # docstrings are headings
 SETTINGS: dict[str, Field] = {item.name: item for group in GROUPS for item in fields(group)}
-PUBLISHED = tuple(name for name, item in SETTINGS.items() if item.metadata["published"])

@@ -88,6 +88,19 @@ class StopOnNonFiniteLoss(TrainerCallback):
             raise InputError(f"the loss is not a number at step {state.global_step}: lower the learning rate")
 
 
+class BeginEpoch(TrainerCallback):
+    """Tells the batches which epoch begins, also where a run goes on inside of one.
+
+    Under several processes accelerate's wrappers do not pass that on.
+    """
+
+    def __init__(self, sampler):
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.sampler.set_epoch(int(state.epoch or 0))
+
+
 def train(trainer: SoundTrainer, run: RunFolder) -> bool:
     """Trains from the start, or from the run's last complete checkpoint; leaves the best weights in the model.
 

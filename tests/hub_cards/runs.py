@@ -58,9 +58,27 @@ def make_language_model(folder, tokenizer):
     _update_json(folder / "model/tokenizer_config.json", **paths)
     metrics = {
         "validation": {"perplexity": 5.25, "loss": 1.658},
+        "before": {"perplexity": 42.5, "loss": 3.75},
+        "new_head": False,
+        "report": {"train_documents": 4182, "contaminated_documents": 3, "/home/secret": 1, "where": "/home/secret"},
+        "blocks": {"train": 9000, "validation": 40},
+        "steps": 600,
+        "subwords": 1234567,
+        "subwords_per_second": 2345.6,
         "device": "CPU",
         "seconds": 36.0,
-        "settings": {"encoder": "models/secret", "learning_rate": 1e-4, "train": "/home/secret"},
+        "settings": {
+            "model": "models/secret",
+            "learning_rate": 1e-4,
+            "train": ["/home/secret"],
+            "exclude": ["/home/secret"],
+            "block_length": 128,
+            "cross_documents": True,
+            "mlm_probability": 0.15,
+            "min_characters": 1,
+            "near_duplicates": 0.8,
+            "update_blocks": 32,
+        },
         "base_model": "FacebookAI/xlm-roberta-large",
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))

@@ -41,7 +41,16 @@ def test_a_language_model_card_says_what_it_is(pushes):
     card = ModelCard(files["README.md"].decode())
     assert card.data.pipeline_tag == "fill-mask" and card.data.base_model == "FacebookAI/xlm-roberta-large"
     assert [result.metric_value for result in card.data.eval_results] == [5.25, 1.658]
-    assert "| perplexity | 5.25 |" in card.content and "Spanish case reports" in card.content
+    assert "| perplexity | 42.5 | 5.25 |" in card.content and "Spanish case reports" in card.content
+    for fact in (
+        "| train documents | 4,182 |",
+        "| contaminated documents | 3 |",
+        "to 80 % or more (Jaccard)",
+        "600 updates of 32 blocks: 1,234,567 subwords, 2,346 a second",
+        "Blocks hold up to 128 subwords, and go on with the next document where one ends; 15 %",
+        "`block_length: 128`",
+    ):
+        assert fact in " ".join(card.content.split()), fact
     assert len(re.findall(r"^\| .*<mask>", card.content, re.M)) == 4
     assert "{{" not in card.content and not any(b"secret" in data for data in files.values())
     assert not any("clinx" in name for name in files)

@@ -4,10 +4,12 @@ import argparse
 
 from ..console import help_with_example
 from ..errors import InputError
-from ..settings import PUBLISHED
+from ..pretraining.recipe import PretrainingRecipe
+from ..recipe import Recipe
 
 
 EXAMPLE = "clinx push runs/my-notes org/my-model --language es --dataset org/my-notes"
+PUBLISHED = tuple(dict.fromkeys((*Recipe.published(), *PretrainingRecipe.published())))
 N_SENTENCES = 8  # of the note in which a card shows what a model predicts
 
 

@@ -1,6 +1,7 @@
 """The built-in recipes, which can be named without a path."""
 
 import argparse
+import re
 
 from ..console import console, help_with_example
 from ..recipe_reading import BUILT_IN
@@ -15,9 +16,10 @@ def main(argv: list[str]) -> None:
     parser.parse_args(argv)
     from rich.table import Table  # not above: `--help` answers at once
 
-    table = Table("name", "what it is", box=None, show_header=False)
+    table = Table("command", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):
-        first_line = path.read_text(encoding="utf-8").partition("\n")[0]
-        table.add_row(path.stem, first_line.removeprefix("# "))
+        text = path.read_text(encoding="utf-8")
+        verb = "pretrain" if re.search(r"^model:", text, re.M) else "finetune"
+        table.add_row(f"clinx {verb} {path.stem}", text.partition("\n")[0].removeprefix("# "))
     console().print(table)
-    print(f"\nThey lie in {BUILT_IN}; `clinx finetune NAME --key value` trains one with other settings.")
+    print(f"\nThey lie in {BUILT_IN}; `--key value` behind a command trains with other settings.")

@@ -1,21 +1,8 @@
-"""What watches a fine-tuning: it begins epochs, and selects by training loss."""
+"""What watches a fine-tuning: it selects by training loss."""
 
 from pathlib import Path
 
 from transformers import TrainerCallback
-
-
-class BeginEpoch(TrainerCallback):
-    """Tells the batches which epoch begins, also where a run goes on inside of one.
-
-    Under several processes accelerate's wrappers do not pass that on.
-    """
-
-    def __init__(self, sampler):
-        self.sampler = sampler
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self.sampler.set_epoch(int(state.epoch or 0))
 
 
 class SelectByTrainingLoss(TrainerCallback):

@@ -11,9 +11,8 @@ from modeling_clinx import DocumentPredictor
 
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
-from ..training import SoundTrainer
+from ..training import BeginEpoch, SoundTrainer
 from .batches import SubwordBatchSampler, WindowCollator
-from .callbacks import BeginEpoch
 from .distillation import distillation_loss
 
 

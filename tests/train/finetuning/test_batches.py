@@ -10,8 +10,8 @@ from transformers import TrainerState
 from clinx.corpora.documents import Document
 from clinx.errors import InputError
 from clinx.finetuning.batches import SubwordBatchSampler, WindowCollator
-from clinx.finetuning.callbacks import BeginEpoch
 from clinx.finetuning.windows import TrainingWindows
+from clinx.training import BeginEpoch
 from modeling_clinx.windows_clinx import special_affixes
 from tests.train.annotated import config, document
 

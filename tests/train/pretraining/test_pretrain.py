@@ -1,0 +1,285 @@
+"""`clinx pretrain` as a user runs it, on a tiny masked language model."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForMaskedLM,
+    BartConfig,
+    GPT2Config,
+    XLMRobertaForTokenClassification,
+    XLMRobertaModel,
+)
+
+from clinx import cli
+from clinx.pretraining.masking import MaskingCollator
+from clinx.pretraining.recipe import PretrainingRecipe
+from clinx.pretraining.trainer import MaskedLanguageModelTrainer
+from clinx.run_folder import RunFolder
+from clinx.training import training_arguments
+from tests.hub_cards.readers import COMPAT, output_of
+from tests.modeling_clinx.models import PROJECT, tiny_config
+from tests.train.pretraining.conftest import blocks_of
+
+
+def pretrained(recipe, folder, *overrides):
+    assert cli.main(["pretrain", str(recipe), "--output_dir", str(folder), *overrides]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(pretraining_recipe, prepared, tmp_path):
+    return pretrained(pretraining_recipe, tmp_path / "run")
+
+
+def test_a_run_leaves_a_plain_model_repo_figures_and_curves(run, language_model_dir):
+    files = {path.name for path in (run / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= files
+    assert not any(name.endswith((".py", ".bin", ".pt")) for name in files)
+    assert not any(str(language_model_dir) in path.read_text() for path in (run / "model").glob("*.json"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["steps"] == 6 and metrics["settings"]["update_blocks"] == 8
+    assert [row["step"] for row in metrics["log"] if "eval_loss" in row] == [0, 2, 4, 6]
+    assert metrics["subwords"] > 6 * 8 * 8 and metrics["subwords_per_second"] > 0 and metrics["seconds"] > 0
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(run.glob("checkpoint-*"))
+
+
+def test_the_model_with_the_lowest_perplexity_is_kept(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    losses = [row["eval_loss"] for row in metrics["log"] if "eval_loss" in row]
+    assert metrics["before"]["loss"] == losses[0] > metrics["validation"]["loss"]
+    assert metrics["validation"]["loss"] == pytest.approx(min(losses[1:]))
+    assert metrics["validation"]["perplexity"] == pytest.approx(math.exp(metrics["validation"]["loss"]))
+
+
+READ = """
+import transformers
+from transformers import AutoModelForMaskedLM
+model, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+lost = [*report["missing_keys"], *report["unexpected_keys"]]
+kinds = [type(AutoModel.from_pretrained(folder)).__name__, type(model).__name__]
+(best, *_) = pipeline("fill-mask", model=folder)("dolor <mask>.")
+print(json.dumps([transformers.__version__[:2], *kinds, lost, round(best["score"], 4)]))
+"""
+
+
+def test_transformers_of_two_ages_read_the_model_alike(run, client):
+    folder, kinds = run / "model", ["XLMRobertaModel", "XLMRobertaForMaskedLM", []]
+    *now, score = output_of(client, READ, folder)
+    assert now == ["5.", *kinds]
+    if not COMPAT.is_dir():
+        pytest.skip("transformers 4.57 is not there: make test-compat")
+    assert output_of(client, READ, folder, PYTHONPATH=str(COMPAT)) == ["4.", *kinds, score]
+
+
+def test_a_run_is_pushed_with_a_card_of_its_figures(run, hub, clinx):
+    ((status, out, err),) = clinx(("push", run, "org/tiny", "--language", "es"))
+    assert status == 0, err
+    files = hub.files("org/tiny")
+    card = " ".join(files["README.md"].decode().split())
+    metrics = json.loads((run / "metrics.json").read_text())
+    before, after = metrics["before"]["perplexity"], metrics["validation"]["perplexity"]
+    for fact in ("| train documents | 18 |", "6 updates of 8 blocks", f"| perplexity | {before:.4g} | {after:.4g} |"):
+        assert fact in card
+    assert "`block_length: 60`" in card and not any(b"secret" in content for content in files.values())
+
+
+def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, pretraining_recipe, capsys):
+    before = (run / "metrics.json").stat().st_mtime_ns
+    pretrained(pretraining_recipe, run)
+    assert (run / "metrics.json").stat().st_mtime_ns == before
+    assert cli.main(["pretrain", str(pretraining_recipe), "--output_dir", str(run), "--seed", "4"]) == 2
+    assert "holds a run with seed 3, not 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interrupted_at, checkpoint", [(11, 4), (7, 2)])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
+    run, pretraining_recipe, tmp_path, monkeypatch, interrupted_at, checkpoint
+):
+    whole, steps = MaskedLanguageModelTrainer.training_step, []
+
+    def interrupted(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == interrupted_at:  # two batches make an update
+            raise KeyboardInterrupt
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(MaskedLanguageModelTrainer, "training_step", interrupted)
+    assert cli.main(["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "cut")]) == 130
+    monkeypatch.setattr(MaskedLanguageModelTrainer, "training_step", whole)
+    assert RunFolder(tmp_path / "cut").last_checkpoint().name == f"checkpoint-{checkpoint}"
+    pretrained(pretraining_recipe, tmp_path / "cut")
+    once, twice = (load_file(folder / "model/model.safetensors") for folder in (run, tmp_path / "cut"))
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+    once, twice = (json.loads((folder / "metrics.json").read_text()) for folder in (run, tmp_path / "cut"))
+    assert all(once[name] == twice[name] for name in ("before", "validation", "subwords", "steps"))
+    assert "seconds" in once and "seconds" not in twice
+
+
+@pytest.fixture
+def trainer_of(language_model_dir, tokenizer, tmp_path):
+    """Makes a Trainer, always with the same weights and without dropout."""
+
+    def trainer(per_device: int, accumulation: int):
+        recipe = PretrainingRecipe(
+            model=str(language_model_dir),
+            train=["texts"],
+            output_dir=str(tmp_path),
+            per_device_train_batch_size=per_device,
+            max_steps=1,
+            max_grad_norm=0.0,
+            training_arguments={"use_cpu": True, "disable_tqdm": True},
+        )
+        args = training_arguments(recipe)
+        args.gradient_accumulation_steps = accumulation
+        model = AutoModelForMaskedLM.from_pretrained(language_model_dir)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        return MaskedLanguageModelTrainer(
+            model=model,
+            args=args,
+            train_blocks=blocks_of(tokenizer, 18),
+            validation_blocks=blocks_of(tokenizer, 5),
+            update_blocks=per_device * accumulation,
+            data_collator=MaskingCollator(tokenizer),
+            processing_class=tokenizer,
+        )
+
+    return trainer
+
+
+def gradients(trainer) -> torch.Tensor:
+    """What the first update applies."""
+    gathered = []
+    trainer.create_optimizer()
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: gathered.extend(p.grad.flatten().clone() for p in trainer.model.parameters() if p.grad is not None)
+    )
+    trainer.train()
+    return torch.cat(gathered)
+
+
+def test_accumulated_batches_are_as_one_big_batch(trainer_of):
+    together = gradients(trainer_of(8, 1))
+    for per_device, accumulation in ((4, 2), (1, 8)):
+        accumulated = gradients(trainer_of(per_device, accumulation))
+        assert together.abs().max() > 0
+        assert torch.allclose(accumulated, together, atol=1e-5 * together.abs().max())
+
+
+IN_TWO_PROCESSES = """
+import sys
+from clinx import cli
+from tests.train.pretraining import conftest
+conftest.put_blocks_in_place(sys.modules)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(pretraining_recipe, prepared, language_model_dir, tmp_path):
+    model = AutoModelForMaskedLM.from_pretrained(language_model_dir)
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    model.save_pretrained(tmp_path / "model")
+    for file in language_model_dir.glob("token*"):
+        shutil.copy(file, tmp_path / "model")
+    settings = ["--model", str(tmp_path / "model"), "--per_device_train_batch_size", "2", "--optim", "sgd"]
+    once = pretrained(pretraining_recipe, tmp_path / "once", *settings)
+    (tmp_path / "run.py").write_text(IN_TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [tmp_path / "run.py", "pretrain", pretraining_recipe, "--output_dir", tmp_path / "twice", *settings]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (once, tmp_path / "twice")]
+    assert [figures["settings"]["world_size"] for figures in metrics] == [1, 2]
+    assert metrics[0]["subwords"] == metrics[1]["subwords"]
+    assert metrics[0]["before"]["loss"] == pytest.approx(metrics[1]["before"]["loss"], rel=1e-6)
+    weights = [load_file(folder / "model/model.safetensors") for folder in (once, tmp_path / "twice")]
+    start = load_file(language_model_dir / "model.safetensors")
+    moved = max((weights[0][name] - start[name]).abs().max() for name in start)
+    apart = max((weights[0][name] - weights[1][name]).abs().max() for name in start)
+    assert apart < 1e-4 * moved
+
+
+def test_held_out_blocks_are_measured_alike_whatever_the_batch_and_seed(trainer_of):
+    trainer = trainer_of(4, 1)
+    once = trainer.evaluate()
+    trainer.args.per_device_eval_batch_size, trainer.args.seed = 2, 7
+    torch.manual_seed(5)
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(once["eval_loss"], rel=1e-6)
+
+
+def _token_classifier(folder, tokenizer):
+    XLMRobertaForTokenClassification(tiny_config(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _sequence_to_sequence(folder, tokenizer):
+    BartConfig(architectures=["BartForConditionalGeneration"]).save_pretrained(folder)
+
+
+def _decoder(folder, tokenizer):
+    GPT2Config(architectures=["GPT2LMHeadModel"]).save_pretrained(folder)
+
+
+def _without_mask(folder, tokenizer):
+    XLMRobertaModel(tiny_config(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "mask_token": None}))
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (_token_classifier, "found a XLMRobertaForTokenClassification, expected a masked language model"),
+        (_sequence_to_sequence, "found a model of type bart, which has no masked language model"),
+        (_decoder, "found a model of type gpt2, which has no masked language model"),
+        (_without_mask, "has no mask token"),
+    ],
+)
+def test_what_is_no_masked_language_model_is_told(
+    pretraining_recipe, prepared, tokenizer, tmp_path, capsys, make, expected
+):
+    make(tmp_path / "model", tokenizer)
+    folders = ["--output_dir", str(tmp_path / "run"), "--model", str(tmp_path / "model")]
+    assert cli.main(["pretrain", str(pretraining_recipe), *folders]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "run/recipe.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides, expected",
+    [
+        (("--model", "/no/model"), "cannot start from the model /no/model"),
+        (("--block_length", "513"), "cannot read as many subwords (its max_position_embeddings is 514"),
+        (("--update_blocks", "6"), "expected a multiple of per_device_train_batch_size 4"),
+        (("--update_blocks", "20"), "the texts fill 18 blocks, and an update takes 20"),
+        (("--gradient_accumulation_steps", "2"), "it follows from update_blocks"),
+        (("--label_smoothing_factor", "0.1"), "the loss is the mean over the masked subwords of an update"),
+        (("--metric_for_best_model", "loss"), "the checkpoint with the lowest perplexity is the best one"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(pretraining_recipe, prepared, tmp_path, capsys, overrides, expected):
+    assert cli.main(["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), *overrides]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_an_encoder_without_a_head_gets_a_new_one_and_is_told(
+    pretraining_recipe, prepared, tokenizer, tmp_path, capsys
+):
+    XLMRobertaModel(tiny_config(tokenizer)).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    run = pretrained(pretraining_recipe, tmp_path / "run", "--model", str(tmp_path / "encoder"))
+    assert "the perplexity before training means nothing" in capsys.readouterr().err
+    assert json.loads((run / "metrics.json").read_text())["new_head"] is True
