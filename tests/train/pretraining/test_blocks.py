@@ -3,9 +3,12 @@
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
+import datasets
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -163,6 +166,17 @@ def test_blocks_are_used_again_until_something_changes(tmp_path, tokenizer, word
     with open(folder / "train.arrow", "r+b") as file:
         file.truncate(100)
     assert not is_used_again()[0] and len(is_used_again()[1].train) == len(blocks.train)
+
+
+def test_blocks_of_a_dataset_on_the_hub_belong_to_its_commit(tmp_path, tokenizer, monkeypatch, capsys):
+    rows, commits = datasets.Dataset.from_list([{"text": text} for text in TEXTS]), ["aaa", "aaa", "bbb"]
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": rows})
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: SimpleNamespace(sha=commits.pop(0)))
+    recipe, again = recipe_of(tmp_path, train=["org/notes"]), []
+    for _ in range(3):
+        assert prepare_blocks(recipe, tokenizer, tmp_path / "blocks").report["train_documents"] == len(TEXTS) - 5
+        again.append("again: texts" in capsys.readouterr().err)
+    assert again == [False, True, False]
 
 
 def test_an_interrupted_preparation_leaves_no_blocks(tmp_path, tokenizer, monkeypatch):
