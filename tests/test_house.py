@@ -20,7 +20,7 @@ ALLOWED = {  # a room may import those on its right; what stands in train/ itsel
     "clinx.strict_f1": (),
     "clinx.corpora": ("clinx", "modeling_clinx", "hub_cards"),
     "clinx.scoring": ("clinx", "clinx.corpora", "clinx.strict_f1"),
-    "clinx.pretraining": ("clinx", "clinx.corpora", "hub_cards"),
+    "clinx.pretraining": ("clinx", "clinx.corpora", "modeling_clinx", "hub_cards"),
     "clinx.finetuning": ("clinx", "clinx.corpora", "clinx.scoring", "modeling_clinx", "hub_cards"),
     "clinx.prediction": ("clinx", "clinx.corpora", "clinx.scoring", "modeling_clinx"),
     "clinx.study": ("clinx", "clinx.corpora", "clinx.scoring", "clinx.finetuning", "clinx.prediction"),

@@ -1,5 +1,6 @@
-"""Where a corpus lies: the files of a folder or of an archive (.zip, .tar.gz), read without unpacking to disk."""
+"""Where a corpus lies: the files of a folder or of an archive (.zip, .tar.*), read without unpacking to disk."""
 
+import bz2
 import codecs
 import gzip
 import io
@@ -22,8 +23,10 @@ from ..errors import InputError
 
 LARGEST = 2**28  # bytes that one file, or one line of a compressed file, may unpack to
 LARGEST_RATIO = 200  # of an archive's files to the archive; text compresses three- to twentyfold
-ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+PACKED = {".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open}
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 SUFFIXES = re.compile(r"(?<=[^/])(\.(txt|ann|xml|con|extent|conll|tsv|bio|iob2?|jsonl))+$", re.IGNORECASE)
+UNPACKED = re.compile(r"\.(gz|xz)$", re.IGNORECASE)
 FAULTS = (  # what damaged files and archives raise
     OSError,
     EOFError,
@@ -50,7 +53,7 @@ class CorpusFile:
     """A file of a corpus.
 
     Attributes:
-        name: its path inside of the corpus, with slashes and without .gz, since it is read unpacked.
+        name: its path inside of the corpus, with slashes and without .gz or .xz, since it is read unpacked.
         where: where it lies, for messages.
         largest: how many bytes it may unpack to; None for one that is as large as it lies on the disk.
     """
@@ -149,7 +152,7 @@ def looks_local(path: str) -> bool:
 def corpus_files(
     path: str | Path, suffixes: Sequence[str], companions: Sequence[str] = (), exclude: Sequence[str] = (), quiet=False
 ) -> list[CorpusFile]:
-    """The files at `path` with one of these suffixes (and maybe .gz after it), in the order of their paths.
+    """The files at `path` with one of these suffixes (and maybe .gz or .xz after it), in the order of their paths.
 
     `path` is a folder, an archive, a folder or file inside of an archive (`corpus.zip/train`), or a file, with which
     come those beside it that have its name and one of the suffixes `companions`. Of a folder that holds none but
@@ -167,7 +170,9 @@ def corpus_files(
         if files and archives and not quiet:
             print(f"note: {archives[0].where} is not looked into, since files lie beside it", file=sys.stderr)
         elif archives and not files:
-            inside_archives = (inside for file in archives for inside in _archive(Path(file.where), file.name + "/"))
+            inside_archives = (
+                inside for file in archives for inside in archive_files(Path(file.where), file.name + "/")
+            )
             files = [file for file in inside_archives if file.name.lower().endswith(wanted)]
     elif path.is_file() and not is_archive(path.name):
         files = _with_companions(_on_disk(path.name, path), _folder(path.parent, is_deep=False), companions)
@@ -178,8 +183,8 @@ def corpus_files(
                 raise InputError(f"{given}: found a pipe or a device, expected a file; write what it holds into one.")
             hint = "" if looks_local(str(given)) else ", or add --format dataset if it is a dataset on the Hub"
             raise InputError(f"{given}: found no such file or folder; check the path{hint}.")
-        files, inside = list(_archive(archive)), path.relative_to(archive).as_posix()
-        wholes = [file for file in files if file.name == inside.removesuffix(".gz") and file.where.endswith(path.name)]
+        files, inside = list(archive_files(archive)), path.relative_to(archive).as_posix()
+        wholes = [file for file in files if file.name == UNPACKED.sub("", inside) and file.where.endswith(path.name)]
         if wholes:
             files = _with_companions(wholes[0], files, companions)
         else:
@@ -213,10 +218,11 @@ def _on_disk(name: str, path: str | Path) -> CorpusFile:
 
 
 def _file(name: str, where: str, opened: Callable[[], IO[bytes]], largest: int | None = None) -> CorpusFile:
-    if name.lower().endswith(".gz") and not is_archive(name):
+    if (packing := UNPACKED.search(name)) and not is_archive(name):
         with readable(where):
             largest = largest or max(LARGEST, LARGEST_RATIO * os.path.getsize(where))
-        return CorpusFile(name[:-3], where, lambda: gzip.GzipFile(fileobj=opened()), largest)
+        unpacked = PACKED[packing[0].lower()]
+        return CorpusFile(name[: packing.start()], where, lambda: unpacked(opened()), largest)
     return CorpusFile(name, where, opened, largest)
 
 
@@ -234,7 +240,11 @@ def _folder(root: Path, prefix: str = "", is_deep: bool = True, above: frozenset
             yield from _folder(entry.path, f"{prefix}{entry.name}/", True, above | {real})
 
 
-def _archive(path: Path, prefix: str = "") -> Iterator[CorpusFile]:
+def archive_files(path: Path, prefix: str = "") -> Iterator[CorpusFile]:
+    """The files in an archive, in its own order; of a .tar.* each is in memory only until the next is asked for.
+
+    Raises InputError as `corpus_files` does.
+    """
     with readable(str(path)):
         largest = max(LARGEST, LARGEST_RATIO * path.stat().st_size)
         members = _zip_members(path, largest) if path.suffix.lower() == ".zip" else _tar_members(path, largest)
@@ -258,7 +268,7 @@ def _zip_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], I
 def _tar_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
     """As a stream, since a compressed archive cannot be read at random: its files are kept in memory."""
     total = 0
-    with open(path, "rb") if path.suffix.lower() == ".tar" else gzip.open(path) as stream:
+    with PACKED.get(path.suffix.lower(), open)(path, "rb") as stream:
         stream = _Limited(stream, path, largest)
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:

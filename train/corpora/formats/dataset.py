@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets, load_dataset, load_from_disk
 from datasets.table import InMemoryTable
@@ -45,6 +46,24 @@ def read_dataset(path: str, reading: Reading) -> Iterator[Document]:
             yield document
 
 
+class HubName(NamedTuple):
+    """A dataset on the Hub, or a part of it."""
+
+    repo: str
+    revision: str | None
+    config: str | None
+    split: str | None
+
+
+def hub_name(path: str) -> HubName | None:
+    """What `org/name`, maybe with `@revision`, `/split` or `/configuration/split` after it, names; None for others."""
+    match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
+    if not match or looks_local(path):
+        return None
+    repo, revision, first, second = match.groups()
+    return HubName(repo, revision, *((first, second) if second else (None, first)))
+
+
 def load_splits(path: str) -> dict[str, Dataset]:
     """The dataset's splits, or the one that `path` names."""
     folder = local_path(path)
@@ -59,12 +78,10 @@ def load_splits(path: str) -> dict[str, Dataset]:
                 raise InputError(f"{path}: found no split {folder.name!r}, expected one of: {', '.join(parts)}.")
             return {folder.name: parts[folder.name]}
         else:
-            match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w.-]+))?(?:/([\w.-]+))?", path)
-            if not match or looks_local(path):
+            name = hub_name(path)
+            if name is None:
                 raise InputError(f"{path}: found no such file or folder; check the path.")
-            name, revision, first, second = match.groups()
-            config, split = (first, second) if second else (None, first)
-            loaded = load_dataset(name, config, revision=revision)
+            loaded, split = load_dataset(name.repo, name.config, revision=name.revision), name.split
             loaded = {split: loaded[split]} if split else loaded
     except Exception as error:  # pyarrow and datasets raise anything on a damaged file
         if isinstance(error, InputError):

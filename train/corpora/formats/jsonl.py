@@ -22,12 +22,13 @@ def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Docume
     its text.
     """
     for file in files:
-        for document in documents_from_rows(_rows(file), reading):
+        for document in documents_from_rows(json_rows(file), reading):
             document.id = f"{file.stem}/{document.id}" if len(files) > 1 else document.id
             yield document
 
 
-def _rows(file: CorpusFile) -> Iterator[Row]:
+def json_rows(file: CorpusFile) -> Iterator[Row]:
+    """The lines of a file that are not empty, as JSON; raises InputError, naming file and line, where one is none."""
     for number, line in enumerate(file.lines(), 1):
         where = f"{file.where}:{number}"
         text = decode_utf8(line, where)

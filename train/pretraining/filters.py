@@ -1,0 +1,216 @@
+"""Which texts are learned from: none twice, none nearly twice, and none that holds a note to be tested on."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
+
+from ..corpora.documents import same_note
+from ..corpora.registry import read_corpus
+from .recipe import PretrainingRecipe
+from .texts import Text
+
+
+SHINGLE = 5  # words that are compared at a time (Lee et al. 2022, appendix A)
+PERMUTATIONS, BANDS = 128, 16  # of MinHash: pairs from a Jaccard of about 0.7 are looked at, the others are not
+HASH_SEED = 42  # of MinHash: what is left out does not depend on the run
+RUN = 50  # words that no text shares with a note by chance (Lee et al. 2022 take 50 subwords)
+PIECE = 2**16  # words of a text that are looked at together, so that a long one takes no more memory
+EXAMPLES = 5  # ids that are told of each filter
+ODD = 0x9E3779B97F4A7C15  # base of the polynomial hash: an odd number has an inverse among 64-bit ones
+LABELS = {
+    "too_short": "shorter than min_characters",
+    "exact_duplicates": "copies of an earlier document",
+    "excluded": "share text with a note of exclude",
+    "near_duplicates": "nearly an earlier document",
+}
+_WORD = re.compile(r"\w+")
+
+
+@dataclass
+class FilterReport:
+    """How many documents were read, kept, and left out by each filter.
+
+    Attributes:
+        bytes_read, bytes_kept: of their texts as UTF-8.
+        left_out: by filter the number of documents.
+        examples: by filter the first few ids.
+    """
+
+    documents_read: int = 0
+    bytes_read: int = 0
+    documents_kept: int = 0
+    bytes_kept: int = 0
+    left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
+    examples: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in LABELS})
+
+    def as_dict(self) -> dict:
+        """Counts by name, and `examples`, for metrics.json."""
+        counts = {
+            name: getattr(self, name) for name in ("documents_read", "bytes_read", "documents_kept", "bytes_kept")
+        }
+        return {**counts, **self.left_out, "examples": {name: ids for name, ids in self.examples.items() if ids}}
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        lines = [
+            f"{self.documents_read:,} documents read ({self.bytes_read / 1e6:,.1f} MB), "
+            f"{self.documents_kept:,} kept ({self.bytes_kept / 1e6:,.1f} MB)"
+        ]
+        for name, count in self.left_out.items():
+            if count:
+                ids = ", ".join(self.examples[name]) + (", …" if count > EXAMPLES else "")
+                lines.append(f"{count:,} left out, {LABELS[name]}: {ids}")
+        return lines
+
+
+class TextFilter:
+    """Passes the texts on that are to be learned from; what went through once is a copy from then on.
+
+    A text is left out, for the first reason that holds, if it is shorter than `min_characters` (white space around it
+    does not count), has the words and signs of an earlier one, shares text with a note of `exclude` (see
+    `ExcludedNotes`), or nearly all its word 5-grams with an earlier one that was kept: an estimated Jaccard index of at
+    least `near_duplicates`, by MinHash (Broder 1997) and locality-sensitive hashing, as Lee et al. 2022 (ACL,
+    "Deduplicating Training Data Makes Language Models Better"). Memory: 0.1 KB a document, 3 KB with near duplicates.
+
+    Raises InputError where a corpus of `exclude` cannot be read.
+    """
+
+    def __init__(self, recipe: PretrainingRecipe):
+        self.report = FilterReport()
+        self._min_characters, self._seen = recipe.min_characters, set()
+        notes = (note.text for path in recipe.exclude or () for note in read_corpus(path, annotated=False))
+        self._excluded = ExcludedNotes(notes) if recipe.exclude else None
+        self._near = NearDuplicates(recipe.near_duplicates) if recipe.near_duplicates else None
+
+    def through(self, texts: Iterable[Text]) -> Iterator[Text]:
+        """The texts that are kept, in their order."""
+        report = self.report
+        for text in texts:
+            size = len(text.text.encode())
+            report.documents_read += 1
+            report.bytes_read += size
+            if reason := self._reason(text.text):
+                report.left_out[reason] += 1
+                if len(report.examples[reason]) < EXAMPLES:
+                    report.examples[reason].append(text.id)
+                continue
+            report.documents_kept += 1
+            report.bytes_kept += size
+            yield text
+
+    def _reason(self, text: str) -> str | None:
+        """The filter that leaves it out."""
+        note = same_note(text)
+        if len(note and text.strip()) < self._min_characters:
+            return "too_short"
+        digest = blake2b(note.encode(), digest_size=16).digest()
+        if digest in self._seen:
+            return "exact_duplicates"
+        self._seen.add(digest)
+        if self._excluded is not None and self._excluded.shares_text(text):
+            return "excluded"
+        if self._near is not None and not self._near.add(text):
+            return "near_duplicates"
+        return None
+
+
+class NearDuplicates:
+    """Texts that are not near each other.
+
+    Args:
+        threshold: Jaccard index of their word 5-grams from which two texts are near; of a text with fewer words, all
+            of them are its only shingle.
+    """
+
+    def __init__(self, threshold: float):
+        from rensa import RMinHash, RMinHashDeduplicator  # not above: it is needed only here
+
+        self._new_sketch = lambda: RMinHash(PERMUTATIONS, HASH_SEED)
+        self._kept, self._number = RMinHashDeduplicator(threshold, PERMUTATIONS, True, BANDS, HASH_SEED), 0
+
+    def add(self, text: str) -> bool:
+        """Adds a text, unless it is near an earlier one; whether it was added. One without words always is."""
+        sketch, has_words = self._new_sketch(), False
+        for words in word_pieces(text, SHINGLE - 1):
+            has_words = True
+            sketch.update([" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))])
+        self._number += 1
+        return not has_words or self._kept.add(str(self._number), sketch)
+
+
+class ExcludedNotes:
+    """Notes that must not be learned from, as hashes of their runs of words (without case, signs and white space).
+
+    A text shares text with a note if a run of 50 words stands in both, if it contains all words of a shorter note, or
+    if it is itself shorter and stands in a note (which is known by its first and its last 1, 2, 4, … or 32 words, the
+    longest that fit).
+    """
+
+    def __init__(self, notes: Iterable[str]):
+        wholes = {RUN: []}
+        parts = {length: [] for length in (1, 2, 4, 8, 16, 32)}
+        for note in notes:
+            hashes = word_hashes(_WORD.findall(note.casefold()))
+            length = min(len(hashes), RUN)
+            wholes.setdefault(length, []).append(run_hashes(hashes, max(1, length)))
+            for length, of_length in parts.items():
+                of_length.append(run_hashes(hashes, length))
+        self._wholes = {length: _sorted(hashes) for length, hashes in wholes.items() if length}
+        self._parts = {length: _sorted(hashes) for length, hashes in parts.items()}
+
+    def shares_text(self, text: str) -> bool:
+        """Whether the text shares text with one of the notes."""
+        n_words = 0
+        for words in word_pieces(text, RUN - 1):
+            hashes = word_hashes(words)
+            n_words = max(n_words, len(hashes))
+            if any(_is_in(wholes, run_hashes(hashes, length)).any() for length, wholes in self._wholes.items()):
+                return True
+        if not 0 < n_words < RUN:
+            return False
+        length = 1 << n_words.bit_length() - 1  # at least half of the text, so that two parts cover it
+        return bool(_is_in(self._parts[length], run_hashes(hashes, length)[[0, -1]]).all())
+
+
+def word_pieces(text: str, overlap: int) -> Iterator[list[str]]:
+    """The words of a text without case, at most 65,536 at a time, after the last `overlap` ones before them."""
+    matches, words = _WORD.finditer(text.casefold()), []
+    while more := [match[0] for match in islice(matches, PIECE)]:
+        words = words[len(words) - overlap :] + more if words else more
+        yield words
+
+
+def word_hashes(words: list[str]) -> np.ndarray:
+    """(W,) uint64, which mean something in this process only."""
+    return np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+
+
+def run_hashes(hashes: np.ndarray, length: int) -> np.ndarray:
+    """(W - length + 1,) uint64 of all runs of `length` words, given (W,) of the words; none if they are fewer.
+
+    A polynomial modulo 2^64: of its sums up to each word two are subtracted, and the difference is moved to power 0.
+    """
+    if len(hashes) < length:
+        return np.empty(0, np.uint64)
+    base = np.uint64(ODD)
+    powers = np.concatenate([[np.uint64(1)], np.cumprod(np.full(len(hashes), base))])  # (W + 1,)
+    sums = np.concatenate([[np.uint64(0)], np.cumsum(hashes * powers[:-1])])
+    inverse = np.uint64(pow(ODD, -1, 2**64))
+    n_runs = len(hashes) - length + 1
+    inverses = np.concatenate([[np.uint64(1)], np.cumprod(np.full(n_runs - 1, inverse))])  # (W - length + 1,)
+    return (sums[length:] - sums[:n_runs]) * inverses
+
+
+def _sorted(hashes: list[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
+
+
+def _is_in(ascending: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Which of the hashes are among the ascending ones."""
+    if not len(ascending):
+        return np.zeros(len(hashes), bool)
+    return ascending[np.searchsorted(ascending, hashes).clip(max=len(ascending) - 1)] == hashes
