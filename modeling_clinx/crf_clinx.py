@@ -1,6 +1,6 @@
 """A linear-chain conditional random field over tags (Lafferty et al. 2001), with hard constraints, exact and fast.
 
-Its scores and what is learned of them are here, its recursions and their mathematics in `lattice_clinx.py`.
+Its scores and what is learned of them are here, its recursions in `lattice_clinx.py` and `viterbi_clinx.py`.
 Letters: B rows, T positions, K tags, S spans.
 """
 
@@ -21,10 +21,10 @@ from .lattice_clinx import (
     lattices_backwards,
     on_chain,
     span_posteriors,
-    viterbi,
     with_domain,
     with_float64,
 )
+from .viterbi_clinx import viterbi
 
 
 class ClinXCRF(nn.Module):

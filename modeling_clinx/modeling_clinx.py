@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .labels_clinx import TagSet  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
+    from .viterbi_clinx import viterbi  # noqa: F401
     from .vote_clinx import vote  # noqa: F401
     from .windows_clinx import Window  # noqa: F401
 

@@ -11,14 +11,14 @@ from .decoding_clinx import MemberDecodings  # noqa: F401
 from .labels_clinx import TagSet  # noqa: F401
 from .lattice_clinx import Lattice  # noqa: F401
 from .prediction_clinx import DocumentPredictor
+from .viterbi_clinx import viterbi  # noqa: F401
 from .vote_clinx import vote  # noqa: F401
 from .windows_clinx import Window  # noqa: F401
 
 
 _NOT_USED = {  # arguments of transformers' own pipeline
     "stride": "a document of any length is read in windows with context",
-    "is_split_into_words": "give each document as one string",
-    "delimiter": "give each document as one string",
+    **dict.fromkeys(("is_split_into_words", "delimiter"), "give each document as one string"),
     "offset_mapping": "the offsets are those of the text",
     "grouped_entities": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",
     "ignore_subwords": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from modeling_clinx import lattice_clinx
+from modeling_clinx import lattice_clinx, viterbi_clinx
 from modeling_clinx.crf_clinx import ClinXCRF
 from modeling_clinx.lattice_clinx import Spans
 
@@ -73,8 +73,8 @@ def test_what_is_kept_of_a_block_does_not_hold_the_whole_of_it(monkeypatch):
 
         return spy
 
-    for name in ("forward_backward", "max_product"):
-        monkeypatch.setattr(lattice_clinx, name, spied(getattr(lattice_clinx, name)))
+    for file, name in ((lattice_clinx, "forward_backward"), (viterbi_clinx, "max_product")):
+        monkeypatch.setattr(file, name, spied(getattr(file, name)))
     monkeypatch.setattr(lattice_clinx, "BLOCK", 4)
     chains = torch.randn(3, 14, 9), torch.tensor([14, 3, 9]), torch.ones(3, 2, dtype=torch.bool)
     crf.decode(*chains)
