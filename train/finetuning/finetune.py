@@ -139,7 +139,7 @@ def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -
     if n_larger := int((sizes > recipe.batch_subwords).sum()):
         print(
             f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords "
-            f"{recipe.batch_subwords}, up to {sizes.max()}: each is a batch of its own",
+            f"{recipe.batch_subwords}, up to {sizes.max()}: a batch with one of them is larger than asked for",
             file=sys.stderr,
         )
     return windows
