@@ -30,7 +30,7 @@ from ..training import resolved, train, training_arguments
 from ..writing import exclusive
 from .masking import MaskingCollator
 from .recipe import PretrainingRecipe
-from .trainer import MaskedLanguageModelTrainer, measures
+from .trainer import KeepRevisions, MaskedLanguageModelTrainer, measures
 
 
 ENCODERS = ("Model", "ForMaskedLM", "ForPreTraining")  # how classes are called whose weights a run can start from
@@ -206,7 +206,7 @@ def trainer_for(
 ) -> MaskedLanguageModelTrainer:
     """The Trainer of a run, which counts the subwords that it reads."""
     args.include_num_input_tokens_seen = "non_padding"
-    return MaskedLanguageModelTrainer(
+    trainer = MaskedLanguageModelTrainer(
         model=language_model.model,
         args=args,
         train_blocks=blocks.train,
@@ -215,6 +215,10 @@ def trainer_for(
         data_collator=MaskingCollator(language_model.tokenizer, recipe.mlm_probability, recipe.whole_words),
         processing_class=language_model.tokenizer,
     )
+    if recipe.revision_steps:
+        folder = recipe.folder / "revisions"
+        trainer.add_callback(KeepRevisions(recipe.revision_steps, folder, language_model.tokenizer))
+    return trainer
 
 
 def run_metrics(recipe: PretrainingRecipe, blocks, trainer: MaskedLanguageModelTrainer) -> dict:

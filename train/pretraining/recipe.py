@@ -128,6 +128,12 @@ class PretrainingRunSettings:
     save_total_limit: int | None = setting(
         1, "Checkpoints kept besides the best one.", recorded=False, of_trainer=True, numbers=COUNT
     )
+    revision_steps: float | None = setting(
+        None,
+        "Steps, or a share of all, after which the model is kept in revisions/step-N: `clinx push --revisions`.",
+        recorded=False,
+        numbers=POSITIVE,
+    )
     load_best_model_at_end: bool = setting(
         True, "Keep the checkpoint with the lowest perplexity rather than the last.", recorded=False, of_trainer=True
     )

@@ -2,12 +2,17 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from accelerate.utils import gather_object
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
+from transformers import TrainerCallback
+
+from hub_cards.repo import save_model_repo
 
 from ..training import BeginEpoch, SoundTrainer
 from .masking import NOT_PREDICTED, BlockSampler, HeldOutBlocks, TrainingBlocks
@@ -29,6 +34,11 @@ class MaskedLanguageModelTrainer(SoundTrainer):
             **kwargs,
         )
         self.update_blocks = update_blocks
+        self.masked_only = MaskedOnly(self.model)
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        with self.masked_only.of(inputs["labels"]):
+            return super().compute_loss(model, inputs, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         args, blocks = self.args, self.train_dataset
@@ -63,10 +73,23 @@ class MaskedLanguageModelTrainer(SoundTrainer):
         for i in range(0, len(rows), size):
             inputs = self._prepare_inputs(self.data_collator([self.eval_dataset[row] for row in rows[i : i + size]]))
             labels = inputs.pop("labels")
-            with torch.inference_mode():
+            with torch.inference_mode(), self.masked_only.of(labels):
                 total += masked_loss(model(**inputs), labels, 1).item()
             count += (labels != NOT_PREDICTED).sum().item()
         return total, count
+
+
+class KeepRevisions(TrainerCallback):
+    """Writes the model as it is after every `steps` steps, or that share of all, to `folder`/step-N; not after the
+    last."""
+
+    def __init__(self, steps: float, folder: Path, tokenizer):
+        self.steps, self.folder, self.tokenizer = steps, folder, tokenizer
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        every = math.ceil(self.steps * state.max_steps if self.steps < 1 else self.steps)
+        if state.is_world_process_zero and state.global_step % every == 0 and state.global_step < state.max_steps:
+            save_model_repo(model, self.tokenizer, self.folder / f"step-{state.global_step}")
 
 
 def measures(total: float, count: int) -> dict[str, float]:
@@ -78,6 +101,50 @@ def measures(total: float, count: int) -> dict[str, float]:
 def masked_loss(outputs, labels: torch.Tensor, num_items_in_batch) -> torch.Tensor:
     """Cross-entropy of the masked subwords, divided by how many the whole update has, over all its batches and
     processes: accumulated batches are as one, and so are those of several processes."""
-    is_masked = labels != NOT_PREDICTED  # (B, T)
-    logits = outputs.logits[is_masked].float()  # (masked, vocabulary)
-    return cross_entropy(logits, labels[is_masked], reduction="sum") / max(1, num_items_in_batch)
+    is_masked, logits = labels != NOT_PREDICTED, outputs.logits  # (B, T), and (B, T, V) or (1, masked, V)
+    logits = logits[is_masked] if logits.shape[:2] == labels.shape else logits[0]
+    return cross_entropy(logits.float(), labels[is_masked], reduction="sum") / max(1, num_items_in_batch)
+
+
+class MaskedOnly:
+    """Lets the head of a masked language model read the masked subwords alone, since the loss needs no others.
+
+    A head of the usual kind works position by position, and so gets the encoder's output at these positions only. It
+    is tried once; a head of another kind reads everything. A small BERT so learned 1.7 times as fast on a CPU.
+    """
+
+    def __init__(self, model):
+        self._is_masked = None  # (B, T) bool; None: the head reads everything
+        handle = model.base_model.register_forward_hook(self._cut)
+        if not self._leaves_logits_alike(model):
+            handle.remove()
+
+    @contextmanager
+    def of(self, labels: torch.Tensor) -> Iterator[None]:
+        """While the model reads the batch of these labels (B, T), its logits are (1, masked, V)."""
+        self._is_masked = labels != NOT_PREDICTED
+        try:
+            yield
+        finally:
+            self._is_masked = None
+
+    def _cut(self, encoder, inputs, output):
+        if self._is_masked is not None:
+            output.last_hidden_state = output.last_hidden_state[self._is_masked][None]
+        return output
+
+    def _leaves_logits_alike(self, model) -> bool:
+        ids = torch.arange(12, device=model.device).reshape(2, 6)
+        labels = torch.where(ids % 3 == 1, ids, NOT_PREDICTED)
+        was_training = model.training
+        try:
+            with torch.inference_mode():
+                model.eval()
+                full = model(input_ids=ids).logits[labels != NOT_PREDICTED]
+                with self.of(labels):
+                    cut = model(input_ids=ids).logits
+        except (AttributeError, IndexError, RuntimeError, ValueError):
+            return False
+        finally:
+            model.train(was_training)
+        return cut.shape[:2] == (1, len(full)) and torch.allclose(cut[0], full, atol=1e-3, rtol=1e-3)
