@@ -49,23 +49,23 @@ def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | Non
     else:
         encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
         encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
-    max_positions = _max_positions(encoder)
-    if max_positions is not None:
-        config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), max_positions)
+    longest = max_positions(encoder)
+    if longest is not None:
+        config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), longest)
     special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
     model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
     model.encoder = encoder
     return model
 
 
-def _max_positions(encoder) -> int | None:
+def max_positions(encoder) -> int | None:
     """The longest input that an encoder takes, in subwords; None where its configuration sets no limit."""
-    max_positions = getattr(encoder.config, "max_position_embeddings", None)
-    if not max_positions or max_positions < 0:
+    n_positions = getattr(encoder.config, "max_position_embeddings", None)
+    if not n_positions or n_positions < 0:
         return None
     table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
     padding_idx = getattr(table, "padding_idx", None)  # of RoBERTa and its kin, where positions begin after it
-    return max_positions if padding_idx is None else max_positions - padding_idx - 1
+    return n_positions if padding_idx is None else n_positions - padding_idx - 1
 
 
 class _MemberPlace(NamedTuple):

@@ -23,7 +23,15 @@ ALLOWED = {  # a room may import those on its right; what stands in train/ itsel
     "clinx.pretraining": ("clinx", "clinx.corpora", "modeling_clinx", "hub_cards"),
     "clinx.finetuning": ("clinx", "clinx.corpora", "clinx.scoring", "modeling_clinx", "hub_cards"),
     "clinx.prediction": ("clinx", "clinx.corpora", "clinx.scoring", "modeling_clinx"),
-    "clinx.study": ("clinx", "clinx.corpora", "clinx.scoring", "clinx.finetuning", "clinx.prediction"),
+    "clinx.transfer": ("clinx", "clinx.corpora", "clinx.finetuning", "modeling_clinx"),
+    "clinx.study": (
+        "clinx",
+        "clinx.corpora",
+        "clinx.scoring",
+        "clinx.finetuning",
+        "clinx.prediction",
+        "clinx.transfer",
+    ),
 }
 FILES = {
     ".".join((package, *path.relative_to(PROJECT / folder).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -112,6 +120,8 @@ HELP = "from contextlib import suppress; from clinx.cli import main\nwith suppre
         ("import clinx.scoring.scores", {*HEAVY, "numpy"}),
         ("import clinx.scoring.significance", HEAVY),
         ("import clinx.corpora.statistics", HEAVY),
+        ("import clinx.transfer.similarity", HEAVY),
+        ("import clinx.transfer.words", {*HEAVY, "numpy"}),
         ("import clinx.recipe", HEAVY),
     ],
 )
