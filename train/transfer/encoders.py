@@ -27,7 +27,7 @@ class Encoder(NamedTuple):
 def describe_encoder(model, tokenizer) -> Encoder:
     """The encoder of a model, which is no ensemble but may be a member of one, and its tokenizer."""
     config = getattr(model.config, "encoder", model.config)
-    table = model.get_input_embeddings().weight
+    table = model.get_input_embeddings().weight.detach()
     chosen = np.linspace(0, len(table) - 1, COMPARED_EMBEDDINGS).astype(np.int64)
     embeddings = table[torch.from_numpy(chosen).to(table.device)].float().cpu().numpy()
     vocabulary = sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
