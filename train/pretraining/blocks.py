@@ -17,12 +17,11 @@ from datasets import Dataset, Features, List, Value
 from modeling_clinx.windows_clinx import special_affixes, tokenize
 
 from ..console import Progress
-from ..corpora.source import corpus_files, local_path
 from ..errors import InputError
 from ..writing import atomic_file, refuse_overlap, write_json
 from .filters import TextFilter
 from .recipe import PretrainingRecipe, TextSettings
-from .texts import Text, is_on_hub, read_texts
+from .texts import Text, read_texts, state_of
 
 
 FORMAT = 1  # of what lies in the folder: to be raised when the same inputs give other blocks
@@ -125,43 +124,14 @@ def _digest_of_inputs(recipe: PretrainingRecipe, tokenizer) -> str:
         "format": FORMAT,
         "settings": {name: getattr(recipe, name) for name in names},
         "tokenizer": [backend, special_affixes(tokenizer)],
-        "sources": [_state(path) for path in paths],
+        "sources": [state_of(path) for path in paths],
     }
     return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _state(path: str) -> list:
-    """The files at a path with size and time, or the commit of a dataset on the Hub."""
-    place = local_path(path)
-    if is_on_hub(path):
-        return [path, _commit(path)]
-    if place.is_dir():
-        files = [file.where for file in corpus_files(path, ("",), quiet=True)]
-    else:
-        files = [next(part for part in (place, *place.parents) if part.exists())]  # an archive that it leads into
-    states = [(file, Path(file).stat()) for file in files]
-    return [path, *([str(file), state.st_size, state.st_mtime_ns] for file, state in states)]
-
-
-def _commit(path: str) -> str | None:
-    from huggingface_hub import HfApi
-
-    from ..corpora.formats.dataset import hub_name
-
-    if (name := hub_name(path)) is None:
-        return None  # reading it will say what is wrong
-    try:
-        return HfApi().dataset_info(name.repo, revision=name.revision).sha
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{path}: found no such file or folder, and no dataset of this name on the Hub ({reason}); check the name."
-        ) from None
-
-
 def _pack(recipe: PretrainingRecipe, filter: TextFilter, packers: dict[str, "_Packer"]) -> dict[str, int]:
     """Gives every document to the packer of its split; the numbers of documents."""
-    key = _order(recipe)
+    key = order(recipe.seed)
     progress = Progress("Preparing blocks", "documents")
     counts = {}
     held_out = Lowest(recipe.max_validation_documents, key)
@@ -185,12 +155,11 @@ def _pack(recipe: PretrainingRecipe, filter: TextFilter, packers: dict[str, "_Pa
     return counts
 
 
-def _order(recipe: PretrainingRecipe) -> Callable[[Text], int]:
+def order(seed: object) -> Callable[[Text], int]:
     """What orders texts by chance, but each always alike."""
-    seed = str(recipe.seed).encode()
 
     def key(text: Text) -> int:
-        return int.from_bytes(blake2b("\0".join(text).encode(), digest_size=16, key=seed).digest())
+        return int.from_bytes(blake2b("\0".join(text).encode(), digest_size=16, key=str(seed).encode()).digest())
 
     return key
 

@@ -84,7 +84,7 @@ class TextFilter:
         self._min_characters, self._seen = recipe.min_characters, set()
         notes = (note.text for path in recipe.exclude or () for note in read_corpus(path, annotated=False))
         self._excluded = ExcludedNotes(notes) if recipe.exclude else None
-        self._near = NearDuplicates(recipe.near_duplicates) if recipe.near_duplicates else None
+        self._near = NearDuplicates(recipe.near_duplicates) if recipe.near_duplicates < 1 else None
 
     def through(self, texts: Iterable[Text]) -> Iterator[Text]:
         """The texts that are kept, in their order."""

@@ -62,6 +62,35 @@ def is_on_hub(path: str) -> bool:
     return not (looks_local(path) or any(part.exists() for part in (place, *list(place.parents)[:-1])))
 
 
+def state_of(path: str) -> list:
+    """The files at a path with size and time, or the commit of a dataset on the Hub: what changes with the texts."""
+    place = local_path(path)
+    if is_on_hub(path):
+        return [path, _commit(path)]
+    if place.is_dir():
+        files = [file.where for file in corpus_files(path, ("",), quiet=True)]
+    else:
+        files = [next(part for part in (place, *place.parents) if part.exists())]  # an archive that it leads into
+    states = [(file, Path(file).stat()) for file in files]
+    return [path, *([str(file), state.st_size, state.st_mtime_ns] for file, state in states)]
+
+
+def _commit(path: str) -> str | None:
+    from huggingface_hub import HfApi  # not above: seconds
+
+    from ..corpora.formats.dataset import hub_name
+
+    if (name := hub_name(path)) is None:
+        return None  # reading it will say what is wrong
+    try:
+        return HfApi().dataset_info(name.repo, revision=name.revision).sha
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: found no such file or folder, and no dataset of this name on the Hub ({reason}); check the name."
+        ) from None
+
+
 def _texts_at(path: str, column: str) -> Iterator[Text]:
     if is_on_hub(path):
         yield from _on_hub(path, column)

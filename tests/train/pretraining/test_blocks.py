@@ -32,7 +32,7 @@ def corpus(folder, texts, name="texts.jsonl") -> str:
 
 
 def recipe_of(tmp_path, texts=TEXTS, **settings) -> PretrainingRecipe:
-    settings = {"near_duplicates": None, "block_length": 16, "seed": 1, "validation_fraction": 0.1} | settings
+    settings = {"near_duplicates": 1, "block_length": 16, "seed": 1, "validation_fraction": 0.1} | settings
     return PretrainingRecipe(model="m", **{"train": [corpus(tmp_path / "corpus", texts)], **settings})
 
 
