@@ -8,21 +8,21 @@ Fine-tunes with the same recipe on few notes of each corpus, for each seed, from
 again. Differences have the 95 % interval of a bootstrap over seeds and documents.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
+
+from report import arguments, finish
 
 from clinx.corpora import read_corpus
 from clinx.plots import lines_over_steps
 from clinx.run_folder import RunFolder
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare_runs
-from report import arguments, finish
 
 
 RECIPE = "meddocan-mini"
-FEW = {"max_train_documents": 100, "max_validation_documents": 20, "max_steps": 250, "eval_steps": 125}
+FEW = {"max_train_documents": 60, "max_validation_documents": 20, "max_steps": 160, "eval_steps": 160}
 
 
 def main() -> None:

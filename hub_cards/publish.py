@@ -29,7 +29,7 @@ class PublishOptions:
 
     Attributes:
         with_members: also push an ensemble's members before it, to ORG/NAME-member-1 …, which it then names.
-        with_revisions: then also push what a pretraining run kept in `revisions/`, each as a branch of its folder's name.
+        with_revisions: also push what a pretraining run kept in `revisions/`, each as the branch of its folder's name.
         dry_run: report what would be pushed, and push nothing.
         verify: download the commit again, and compare.
         message: the commit's; by default it names the folder.

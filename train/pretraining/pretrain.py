@@ -22,6 +22,7 @@ from .masking import MaskingCollator
 from .recipe import PretrainingRecipe
 from .trainer import KeepRevisions, MaskedLanguageModelTrainer, measures
 
+
 PEAKS = {  # operations a second of GPUs in bf16 or fp16, dense, as their data sheets say
     "H200": 989e12,
     "H100": 989e12,
