@@ -59,11 +59,15 @@ def _without_rare_pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenize
         n_texts.update(set(tokenizer.encode(text, add_special_tokens=False).tokens))
     content = json.loads(tokenizer.to_str())
     special = {token["content"] for token in content["added_tokens"]}
-    content["model"]["vocab"] = [
-        [piece, score]
-        for piece, score in content["model"]["vocab"]
-        if piece in special or len(piece.removeprefix(SPACE)) <= 1 or n_texts[piece] >= MIN_TEXTS
+    pieces = content["model"]["vocab"]
+    kept = [
+        (piece, score)
+        for piece, score in pieces[len(special) :]
+        if len(piece.removeprefix(SPACE)) <= 1 or n_texts[piece] >= MIN_TEXTS
     ]
+    content["model"]["vocab"] = pieces[: len(special)] + sorted(
+        kept
+    )  # by name: scores are rounded by chance
     return Tokenizer.from_str(json.dumps(content))
 
 
