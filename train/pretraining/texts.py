@@ -1,11 +1,13 @@
 """Texts to learn from, one by one: of files, folders, archives and datasets on the Hub."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from ..corpora.documents import without_surrogates
 from ..corpora.formats.jsonl import json_rows
+from ..corpora.registry import read_corpus
 from ..corpora.source import (
     ARCHIVES,
     LARGEST,
@@ -38,7 +40,8 @@ def read_texts(paths: Iterable[str], column: str = "text") -> Iterator[Text]:
     Args:
         paths: each a .txt (a document a file), .jsonl or .parquet (a document a row) file, the first two maybe with
             .gz or .xz after it; a folder or an archive (.zip, .tar, .tar.gz, .tar.xz, .tar.bz2) of these, or what lies
-            in an archive; or a dataset on the Hub, as `read_dataset` names it, of which all splits are read.
+            in an archive; an annotated corpus without such files; or a dataset on the Hub, as `read_dataset` names it,
+            of which all splits are read.
         column: the field of a row that holds the text; the field `id` names it, if it is there.
 
     A lone surrogate becomes U+FFFD. Raises InputError, naming file and line, for a path that is not there or holds no
@@ -46,13 +49,21 @@ def read_texts(paths: Iterable[str], column: str = "text") -> Iterator[Text]:
     """
     for path in paths:
         is_empty = True
-        for id, text in _texts_at(path, column):
+        for id, text in chain(_texts_at(path, column), _notes_at(path, lambda: is_empty)):
             is_empty = False
             yield Text(without_surrogates(id), without_surrogates(text))
-        if is_empty:
+
+
+def _notes_at(path: str, is_wanted: Callable[[], bool]) -> Iterator[Text]:
+    """The notes of an annotated corpus in another form."""
+    if is_wanted():
+        try:
+            yield from (Text(note.id, note.text) for note in read_corpus(path, annotated=False))
+        except InputError as error:
             raise InputError(
-                f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}; check the path."
-            )
+                f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}, or an annotated "
+                f"corpus ({error})"
+            ) from None
 
 
 def is_on_hub(path: str) -> bool:

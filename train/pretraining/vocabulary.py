@@ -65,9 +65,7 @@ def _without_rare_pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenize
         for piece, score in pieces[len(special) :]
         if len(piece.removeprefix(SPACE)) <= 1 or n_texts[piece] >= MIN_TEXTS
     ]
-    content["model"]["vocab"] = pieces[: len(special)] + sorted(
-        kept
-    )  # by name: scores are rounded by chance
+    content["model"]["vocab"] = pieces[: len(special)] + sorted(kept)  # by name: scores are rounded by chance
     return Tokenizer.from_str(json.dumps(content))
 
 

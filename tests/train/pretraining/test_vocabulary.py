@@ -78,16 +78,8 @@ def test_rows_of_new_pieces_are_the_mean_of_their_old_ones(tokenizer, learned):
         assert same and all(torch.equal(model.state_dict()[name], new.state_dict()[name]) for name in same)
 
 
-def texts_file(folder):
-    path = folder / "texts.jsonl"
-    rows = [{"text": " ".join([TEXTS[i % len(TEXTS)], *NOTES[: 1 + i % 3], f"caso {i}"])} for i in range(60)]
-    path.write_text("\n".join(json.dumps(row) for row in rows))
-    return path
-
-
 def test_a_run_with_a_vocabulary_of_its_own_goes_on_with_it(pretraining_recipe, tmp_path, capsys):
-    command = ["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), "--near_duplicates", "1"]
-    command += ["--train", str(texts_file(tmp_path)), "--train_tokenizer", "150"]
+    command = ["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), "--train_tokenizer", "150"]
     assert cli.main(command) == 0
     assert "Names of people" in capsys.readouterr().err
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
@@ -100,8 +92,7 @@ def test_weights_from_scratch_need_no_model(pretraining_recipe, tmp_path, capsys
     recipe = tmp_path / "scratch.yaml"
     lines = pretraining_recipe.read_text().splitlines()
     recipe.write_text("\n".join(line for line in lines if not line.startswith("model:")))
-    command = ["pretrain", str(recipe), "--output_dir", str(tmp_path / "run"), "--near_duplicates", "1"]
-    command += ["--train", str(texts_file(tmp_path)), "--from_scratch", "tiny"]
+    command = ["pretrain", str(recipe), "--output_dir", str(tmp_path / "run"), "--from_scratch", "tiny"]
     assert cli.main(command) == 2
     assert "model is missing" in capsys.readouterr().err
     assert cli.main([*command, "--train_tokenizer", "150"]) == 0
