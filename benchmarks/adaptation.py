@@ -22,7 +22,10 @@ from clinx.scoring.significance import compare_runs
 
 
 RECIPE = "meddocan-mini"
-FEW = {"max_train_documents": 60, "max_validation_documents": 20, "max_steps": 160, "eval_steps": 160}
+FEW = {  # notes to learn from, and updates: where mentions are rarer, it takes more of both
+    "meddocan": {"max_train_documents": 60, "max_steps": 160},
+    "pharmaconer": {"max_train_documents": 200, "max_steps": 300},
+}
 
 
 def main() -> None:
@@ -30,7 +33,7 @@ def main() -> None:
     parser.add_argument("--before", required=True, help="the model that pretraining began with")
     parser.add_argument("--run", required=True, type=Path, help="the pretraining run")
     parser.add_argument("--corpora", default="../shared/corpora", type=Path)
-    parser.add_argument("--names", nargs="+", default=["meddocan", "pharmaconer"])
+    parser.add_argument("--names", nargs="+", default=list(FEW))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--seeds_between", nargs="+", type=int, default=[1], help="seeds for the steps between")
     parser.add_argument("--steps", nargs="*", type=int, help="steps of the run (default: all that are there)")
@@ -73,8 +76,9 @@ def predicted(args, name: str, step: int, encoder: Path, seed: int) -> list:
     """The notes of `dev` with what a model from this encoder finds in them."""
     folder = args.work / f"{name}-step-{step}-seed-{seed}"
     corpus = args.corpora / name
-    settings = {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed, **FEW}
-    settings |= {"save_steps": FEW["eval_steps"], "output_dir": folder}
+    few = FEW[name] | dict.fromkeys(("eval_steps", "save_steps"), FEW[name]["max_steps"])
+    settings = {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed, **few}
+    settings |= {"max_validation_documents": 20, "output_dir": folder}
     command = [sys.executable, "-m", "clinx", "finetune", RECIPE]
     command += [str(word) for key, value in settings.items() for word in (f"--{key}", value)]
     subprocess.run(command, check=True)

@@ -166,8 +166,8 @@ def test_revisions_are_kept_and_pushed_as_branches(pretraining_recipe, tmp_path,
 
 FINETUNE = """
 encoder: org/tiny
-train: notes
-validation: notes
+train: notes/train
+validation: notes/validation
 max_steps: 2
 use_cpu: true
 disable_tqdm: true
@@ -175,8 +175,9 @@ disable_tqdm: true
 
 
 def test_a_pushed_language_model_is_fine_tuned_by_its_name(run, tmp_path, clinx):
-    for note in synthetic_notes(4, split="train"):
-        write_brat(note, tmp_path / "notes")
+    for split in ("train", "validation"):
+        for note in synthetic_notes(4, split=split):
+            write_brat(note, tmp_path / "notes" / split)
     (tmp_path / "ner.yaml").write_text(FINETUNE)
     results = clinx(("push", run, "org/tiny", "--language", "es"), ("finetune", "ner.yaml", "--output_dir", "ner"))
     assert [status for status, *_ in results] == [0, 0], results
@@ -351,7 +352,7 @@ def test_what_is_no_masked_language_model_is_told(pretraining_recipe, tokenizer,
         (("--model", "/no/model"), "cannot start from the model /no/model"),
         (("--block_length", "513"), "cannot read as many subwords (its max_position_embeddings is 514"),
         (("--update_blocks", "6"), "expected a multiple of per_device_train_batch_size 4"),
-        (("--update_blocks", "40"), "the texts fill 34 blocks, and an update takes 40"),
+        (("--update_blocks", "80"), "blocks, and an update takes 80"),
         (("--gradient_accumulation_steps", "2"), "it follows from update_blocks"),
         (("--label_smoothing_factor", "0.1"), "the loss is the mean over the masked subwords of an update"),
         (("--metric_for_best_model", "loss"), "the checkpoint with the lowest perplexity is the best one"),
