@@ -1,6 +1,6 @@
 """Texts to learn from, one by one: of files, folders, archives and datasets on the Hub."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -48,22 +48,24 @@ def read_texts(paths: Iterable[str], column: str = "text") -> Iterator[Text]:
     documents, damaged files, what is not UTF-8 or JSON, rows without the column, and a line of more than 256 MiB.
     """
     for path in paths:
-        is_empty = True
-        for id, text in chain(_texts_at(path, column), _notes_at(path, lambda: is_empty)):
-            is_empty = False
+        texts = _texts_at(path, column)
+        if (first := next(texts, None)) is not None:
+            texts = chain([first], texts)
+        else:
+            texts = _notes_at(path)
+        for id, text in texts:
             yield Text(without_surrogates(id), without_surrogates(text))
 
 
-def _notes_at(path: str, is_wanted: Callable[[], bool]) -> Iterator[Text]:
+def _notes_at(path: str) -> Iterator[Text]:
     """The notes of an annotated corpus in another form."""
-    if is_wanted():
-        try:
-            yield from (Text(note.id, note.text) for note in read_corpus(path, annotated=False))
-        except InputError as error:
-            raise InputError(
-                f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}, or an annotated "
-                f"corpus ({error})"
-            ) from None
+    try:
+        yield from (Text(note.id, note.text) for note in read_corpus(path, annotated=False))
+    except InputError as error:
+        raise InputError(
+            f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}, or an annotated corpus "
+            f"({error})"
+        ) from None
 
 
 def is_on_hub(path: str) -> bool:

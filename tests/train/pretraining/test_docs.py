@@ -8,9 +8,7 @@ import sys
 from tests.modeling_clinx.models import PROJECT
 
 
-TEXT = (
-    "La paciente refiere dolor torácico de tres horas de evolución, y no tiene fiebre ni disnea ni otros síntomas {}."
-)
+TEXT = "La paciente refiere dolor torácico de tres horas de evolución, no tiene fiebre ni disnea ni otros síntomas {}."
 TMX = """<tmx><body>
 <tu><tuv xml:lang="en"><seg>{en}</seg></tuv><tuv xml:lang="es"><seg>{es}</seg></tuv></tu>
 <tu><tuv xml:lang="es-MX"><seg>{es}</seg></tuv></tu></body></tmx>"""
