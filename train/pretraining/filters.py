@@ -36,6 +36,7 @@ class FilterReport:
 
     Attributes:
         bytes_read, bytes_kept: of their texts as UTF-8.
+        excluded_notes: notes that must not be learned from, with which the documents were compared.
         left_out: by filter the number of documents.
         examples: by filter the first few ids.
     """
@@ -44,15 +45,18 @@ class FilterReport:
     bytes_read: int = 0
     documents_kept: int = 0
     bytes_kept: int = 0
+    excluded_notes: int = 0
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
     examples: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in LABELS})
 
     def as_dict(self) -> dict:
         """Counts by name, and `examples`, for metrics.json."""
-        counts = {
-            name: getattr(self, name) for name in ("documents_read", "bytes_read", "documents_kept", "bytes_kept")
+        names = ("documents_read", "bytes_read", "documents_kept", "bytes_kept", "excluded_notes")
+        return {
+            **{name: getattr(self, name) for name in names},
+            **self.left_out,
+            "examples": {name: ids for name, ids in self.examples.items() if ids},
         }
-        return {**counts, **self.left_out, "examples": {name: ids for name, ids in self.examples.items() if ids}}
 
     def lines(self) -> list[str]:
         """The same for people."""
@@ -84,6 +88,7 @@ class TextFilter:
         self._min_characters, self._seen = recipe.min_characters, set()
         notes = (note.text for path in recipe.exclude or () for note in read_corpus(path, annotated=False))
         self._excluded = ExcludedNotes(notes) if recipe.exclude else None
+        self.report.excluded_notes = self._excluded.n_notes if self._excluded else 0
         self._near = NearDuplicates(recipe.near_duplicates) if recipe.near_duplicates < 1 else None
 
     def through(self, texts: Iterable[Text]) -> Iterator[Text]:
@@ -151,9 +156,10 @@ class ExcludedNotes:
     """
 
     def __init__(self, notes: Iterable[str]):
-        wholes = {RUN: []}
+        self.n_notes, wholes = 0, {RUN: []}
         parts = {length: [] for length in (1, 2, 4, 8, 16, 32)}
         for note in notes:
+            self.n_notes += 1
             hashes = word_hashes(_WORD.findall(note.casefold()))
             length = min(len(hashes), RUN)
             wholes.setdefault(length, []).append(run_hashes(hashes, max(1, length)))
