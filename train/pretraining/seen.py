@@ -28,7 +28,7 @@ CANDIDATES = f"SELECT sketch FROM bands JOIN sketches USING (number) WHERE hash 
 
 
 class SeenTexts:
-    """Digests and MinHash sketches of texts, in a database of about 1.1 KB a text.
+    """Digests and MinHash sketches of texts, in a database of about 0.9 KB a text.
 
     Args:
         path: of the database, where there must be none; without it, the database is in memory.
