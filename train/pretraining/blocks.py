@@ -21,10 +21,11 @@ from ..errors import InputError
 from ..writing import atomic_file, refuse_overlap, write_json
 from .filters import TextFilter
 from .recipe import PretrainingRecipe, TextSettings
+from .seen import SeenTexts
 from .texts import Text, read_texts, state_of
 
 
-FORMAT = 1  # of what lies in the folder: to be raised when the same inputs give other blocks
+FORMAT = 2  # of what lies in the folder: to be raised when the same inputs give other blocks
 FEATURES = Features({"input_ids": List(Value("int32")), "word_starts": List(Value("bool"))})
 SPLITS = ("train", "validation")
 LONGEST = 2**16  # characters of a text that are tokenized together: a subword takes some 100 bytes meanwhile
@@ -77,8 +78,8 @@ def prepare_blocks(recipe: PretrainingRecipe, tokenizer, folder: Path) -> Blocks
     capacity = recipe.block_length - sum(map(len, special_affixes(tokenizer)))
     if capacity < 1:
         raise InputError(f"block_length is {recipe.block_length}, which special tokens fill: make it larger")
-    texts, counts = TextFilter(recipe), {}
     with ExitStack() as files:
+        texts = TextFilter(recipe, files.enter_context(SeenTexts.opened(folder / ".seen.sqlite")))
         packers = {}
         for split in SPLITS:
             file = files.enter_context(atomic_file(folder / f"{split}.arrow"))

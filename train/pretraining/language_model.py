@@ -24,6 +24,7 @@ from ..writing import write_json
 from .blocks import Lowest, order
 from .filters import TextFilter
 from .recipe import PretrainingRecipe, TextSettings
+from .seen import SeenTexts
 from .texts import read_texts, state_of
 from .vocabulary import train_tokenizer, with_vocabulary
 
@@ -147,8 +148,9 @@ def _sample(recipe: PretrainingRecipe) -> list[str]:
     chosen = Lowest(VOCABULARY_TEXTS, order(f"vocabulary {recipe.seed}"))
     progress = Progress("Reading for the vocabulary", "documents")
     texts = progress.through(read_texts(recipe.train, recipe.text_column))
-    for text in TextFilter(recipe).through(texts):
-        chosen.push(text)
+    with SeenTexts.opened(recipe.folder / ".seen.sqlite") as seen:
+        for text in TextFilter(recipe, seen).through(texts):
+            chosen.push(text)
     return [text for _, text in chosen.texts()]
 
 

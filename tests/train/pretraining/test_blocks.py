@@ -192,6 +192,13 @@ def test_an_interrupted_preparation_leaves_no_blocks(tmp_path, tokenizer, monkey
     assert list(folder.iterdir()) == []
 
 
+def test_a_disk_that_gets_full_is_told_and_leaves_no_blocks(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr("clinx.pretraining.seen.SETTINGS", ("max_page_count = 6",))
+    with pytest.raises(InputError, match="blocks/.seen.sqlite: cannot be written"):
+        prepare_blocks(recipe_of(tmp_path, near_duplicates=0.8), tokenizer, tmp_path / "blocks")
+    assert list((tmp_path / "blocks").iterdir()) == []
+
+
 def test_blocks_are_made_anew_alike(tmp_path, tokenizer):
     digests = [prepare_blocks(recipe_of(tmp_path), tokenizer, tmp_path / name).digest for name in ("a", "b")]
     assert digests[0] == digests[1]
