@@ -267,7 +267,7 @@ def architectures(vocab_size: int) -> list:
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     size |= {"vocab_size": vocab_size, "pad_token_id": 1}
     configs = (BertConfig, RobertaConfig, XLMRobertaConfig, DebertaV2Config, ElectraConfig, ModernBertConfig)
-    distil = DistilBertConfig(vocab_size, pad_token_id=1, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    distil = DistilBertConfig(vocab_size=vocab_size, pad_token_id=1, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
     return [distil, *(config(**size) for config in configs)]
 
 
