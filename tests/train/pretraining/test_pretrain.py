@@ -14,16 +14,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForMaskedLM,
-    BartConfig,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
-    GPT2Config,
     ModernBertConfig,
     RobertaConfig,
     XLMRobertaConfig,
-    XLMRobertaForTokenClassification,
     XLMRobertaModel,
 )
 
@@ -307,60 +304,6 @@ def test_held_out_blocks_are_measured_alike_whatever_the_batch_and_seed(trainer_
     trainer.args.per_device_eval_batch_size, trainer.args.seed = 2, 7
     torch.manual_seed(5)
     assert trainer.evaluate()["eval_loss"] == pytest.approx(once["eval_loss"], rel=1e-6)
-
-
-def _token_classifier(folder, tokenizer):
-    XLMRobertaForTokenClassification(tiny_config(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def _sequence_to_sequence(folder, tokenizer):
-    BartConfig(architectures=["BartForConditionalGeneration"]).save_pretrained(folder)
-
-
-def _decoder(folder, tokenizer):
-    GPT2Config(architectures=["GPT2LMHeadModel"]).save_pretrained(folder)
-
-
-def _without_mask(folder, tokenizer):
-    XLMRobertaModel(tiny_config(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    file = folder / "tokenizer_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "mask_token": None}))
-
-
-@pytest.mark.parametrize(
-    "make, expected",
-    [
-        (_token_classifier, "found a XLMRobertaForTokenClassification, expected a masked language model"),
-        (_sequence_to_sequence, "found a model of type bart, which has no masked language model"),
-        (_decoder, "found a model of type gpt2, which has no masked language model"),
-        (_without_mask, "has no mask token"),
-    ],
-)
-def test_what_is_no_masked_language_model_is_told(pretraining_recipe, tokenizer, tmp_path, capsys, make, expected):
-    make(tmp_path / "model", tokenizer)
-    folders = ["--output_dir", str(tmp_path / "run"), "--model", str(tmp_path / "model")]
-    assert cli.main(["pretrain", str(pretraining_recipe), *folders]) == 2
-    assert expected in capsys.readouterr().err
-    assert not (tmp_path / "run/recipe.yaml").exists()
-
-
-@pytest.mark.parametrize(
-    "overrides, expected",
-    [
-        (("--model", "/no/model"), "cannot start from the model /no/model"),
-        (("--block_length", "513"), "cannot read as many subwords (its max_position_embeddings is 514"),
-        (("--update_blocks", "6"), "expected a multiple of per_device_train_batch_size 4"),
-        (("--update_blocks", "80"), "blocks, and an update takes 80"),
-        (("--gradient_accumulation_steps", "2"), "it follows from update_blocks"),
-        (("--label_smoothing_factor", "0.1"), "the loss is the mean over the masked subwords of an update"),
-        (("--metric_for_best_model", "loss"), "the checkpoint with the lowest perplexity is the best one"),
-    ],
-)
-def test_what_cannot_be_trained_is_told(pretraining_recipe, tmp_path, capsys, overrides, expected):
-    assert cli.main(["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), *overrides]) == 2
-    assert expected in capsys.readouterr().err
 
 
 def test_an_encoder_without_a_head_gets_a_new_one_and_is_told(pretraining_recipe, tokenizer, tmp_path, capsys):
