@@ -8,21 +8,24 @@ Fine-tunes with the same recipe on few notes of each corpus, for each seed, from
 again. Differences have the 95 % interval of a bootstrap over seeds and documents.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
+from report import arguments, finish
+
 from clinx.corpora import read_corpus
-from clinx.plots import lines_over_steps
+from clinx.plots import f1_over_steps
 from clinx.run_folder import RunFolder
 from clinx.scoring.scores import score
 from clinx.scoring.significance import compare_runs
-from report import arguments, finish
 
 
 RECIPE = "meddocan-mini"
-FEW = {"max_train_documents": 100, "max_validation_documents": 20, "max_steps": 250, "eval_steps": 125}
+FEW = {  # notes to learn from, and updates: where mentions are rarer, it takes more of both
+    "meddocan": {"max_train_documents": 60, "max_steps": 160},
+    "pharmaconer": {"max_train_documents": 200, "max_steps": 300},
+}
 
 
 def main() -> None:
@@ -30,8 +33,9 @@ def main() -> None:
     parser.add_argument("--before", required=True, help="the model that pretraining began with")
     parser.add_argument("--run", required=True, type=Path, help="the pretraining run")
     parser.add_argument("--corpora", default="../shared/corpora", type=Path)
-    parser.add_argument("--names", nargs="+", default=["meddocan", "pharmaconer"])
+    parser.add_argument("--names", nargs="+", default=list(FEW))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--seeds_between", nargs="+", type=int, default=[1], help="seeds for the steps between")
     parser.add_argument("--steps", nargs="*", type=int, help="steps of the run (default: all that are there)")
     parser.add_argument("--work", default="runs/adaptation", type=Path)
     args = parser.parse_args()
@@ -40,16 +44,17 @@ def main() -> None:
     result, rows = {"seeds": args.seeds, "settings": FEW, "pretraining": pretraining_figures(args.run)}, []
     for name in args.names:
         gold = list(read_corpus(args.corpora / name / "dev"))
-        runs = {step: [predicted(args, name, step, path, seed) for seed in args.seeds] for step, path in encoders}
-        f1 = {step: [score(gold, documents)["f1"] for documents in of_step] for step, of_step in runs.items()}
         first, last = encoders[0][0], encoders[-1][0]
+        seeds = {step: args.seeds if step in (first, last) else args.seeds_between for step, _ in encoders}
+        runs = {step: [predicted(args, name, step, path, seed) for seed in seeds[step]] for step, path in encoders}
+        f1 = {step: [score(gold, documents)["f1"] for documents in of_step] for step, of_step in runs.items()}
         gain = compare_runs(gold, runs[last], runs[first])
         result[name] = {"documents": len(gold), "f1": f1, "gain": gain}
         rows += [(f"{name}, step {step}", "  ".join(f"{100 * value:.2f}" for value in of)) for step, of in f1.items()]
         low, high = gain["interval"]
         rows.append((f"{name}, gain", f"{100 * gain['difference']:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"))
     if args.out:
-        lines_over_steps({name: result[name]["f1"] for name in args.names}, Path(args.out).with_suffix(".png"))
+        f1_over_steps({name: result[name]["f1"] for name in args.names}, Path(args.out).with_suffix(".png"))
     finish("adaptation", result, rows, args.out)
 
 
@@ -71,8 +76,9 @@ def predicted(args, name: str, step: int, encoder: Path, seed: int) -> list:
     """The notes of `dev` with what a model from this encoder finds in them."""
     folder = args.work / f"{name}-step-{step}-seed-{seed}"
     corpus = args.corpora / name
-    settings = {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed, **FEW}
-    settings |= {"save_steps": FEW["eval_steps"], "output_dir": folder}
+    few = FEW[name] | dict.fromkeys(("eval_steps", "save_steps"), FEW[name]["max_steps"])
+    settings = {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed, **few}
+    settings |= {"max_validation_documents": 20, "output_dir": folder}
     command = [sys.executable, "-m", "clinx", "finetune", RECIPE]
     command += [str(word) for key, value in settings.items() for word in (f"--{key}", value)]
     subprocess.run(command, check=True)

@@ -1,5 +1,5 @@
-"""How fast do texts become blocks, beside their tokenizer alone? How much memory does it take, and what of planted near
-copies is found?"""
+"""How fast do texts become blocks, beside their tokenizer alone and beside a model that learns from them? How much
+memory does a corpus take, and how much a tenth of it? What of planted near copies is found?"""
 
 import json
 import os
@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from report import arguments, finish
 from transformers import AutoTokenizer
 
-from clinx.pretraining.blocks import BATCH, prepare_blocks
+from clinx.pretraining.blocks import BATCH, Blocks, prepare_blocks
 from clinx.pretraining.filters import SHINGLE, NearDuplicates
 from clinx.pretraining.recipe import PretrainingRecipe
 from clinx.pretraining.texts import read_texts
@@ -22,13 +24,15 @@ from clinx.pretraining.texts import read_texts
 THRESHOLD = 0.8
 CHANGED_WORDS = (1, 2, 4, 6, 8, 12, 20)  # of 300; their Jaccard index goes from 0.97 to 0.5
 PREPARE = """
-import sys
+import sys, time
 from transformers import AutoTokenizer
 from pathlib import Path
 from clinx.pretraining.blocks import prepare_blocks
 from clinx.pretraining.recipe import PretrainingRecipe
 recipe = PretrainingRecipe(model=sys.argv[1], train=[sys.argv[2]], seed=0)
-prepare_blocks(recipe, AutoTokenizer.from_pretrained(sys.argv[1]), Path(sys.argv[3]))
+tokenizer, start = AutoTokenizer.from_pretrained(sys.argv[1]), time.perf_counter()
+prepare_blocks(recipe, tokenizer, Path(sys.argv[3]))
+print(time.perf_counter() - start)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))  # KiB
 """
 
@@ -82,18 +86,31 @@ def planted(source: Path, n: int) -> dict:
     }
 
 
-def peak_memory(model: str, corpus: Path, folder: Path) -> float:
-    """MiB that a fresh process takes at most to prepare the blocks of a corpus."""
+class Preparation(NamedTuple):
+    """What a fresh process took to make the blocks of a corpus."""
+
+    blocks: Blocks
+    subwords: int
+    seconds: float
+    peak_mib: float
+
+
+def prepared(tokenizer, corpus: Path) -> Preparation:
+    model, folder = tokenizer.name_or_path, corpus.with_suffix("")
     done = subprocess.run(
-        [sys.executable, "-c", PREPARE, model, corpus, folder], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PREPARE, model, corpus, folder], stdout=subprocess.PIPE, text=True, check=True
     )
-    return int(done.stdout.split()[-1]) / 1024
+    seconds, peak = map(float, done.stdout.split()[-2:])
+    recipe = PretrainingRecipe(model=model, train=[str(corpus)], seed=0)
+    blocks = prepare_blocks(recipe, tokenizer, folder)  # finds them there
+    subwords = blocks.report["train_subwords"] + blocks.report["validation_subwords"]
+    return Preparation(blocks, subwords, seconds, peak / 1024)
 
 
 def tokenizer_alone(tokenizer, corpus: Path) -> float:
     """Seconds that the tokenizer takes for the texts, as many at a time as when blocks are made."""
     seconds, texts, size = 0.0, [], 0
-    for _, text in [*read_texts([str(corpus)]), ("", None)]:
+    for _, text in chain(read_texts([str(corpus)]), [("", None)]):
         if text is not None:
             texts.append(text)
             size += len(text)
@@ -105,60 +122,82 @@ def tokenizer_alone(tokenizer, corpus: Path) -> float:
     return seconds
 
 
+def reading(blocks: Blocks) -> float:
+    """Subwords a second of blocks in any order."""
+    order = random.Random(0).sample(range(len(blocks.train)), min(20_000, len(blocks.train)))
+    start = time.perf_counter()
+    n_read = sum(len(blocks.train[i]["input_ids"]) for i in order)
+    return n_read / (time.perf_counter() - start)
+
+
+def measured(source: Path, tokenizer, megabytes: float, folder: Path) -> dict:
+    """Figures of a made-up corpus and of its first tenth, each of which is prepared once."""
+    sizes = {f"{size:g} MB": size for size in (megabytes / 10, megabytes)}
+    preparations = {}
+    for name, size in sizes.items():
+        print(f"making up {name} of texts", file=sys.stderr)
+        corpus = made_up(source, size, folder / f"{size:g}mb.jsonl")
+        print(f"preparing {name}", file=sys.stderr)
+        preparations[name] = prepared(tokenizer, corpus)
+        if size < megabytes:
+            print(f"tokenizing {name}", file=sys.stderr)
+            alone = tokenizer_alone(tokenizer, corpus)
+    tenth, whole = preparations.values()
+    return {
+        "megabytes": megabytes,
+        "documents": whole.blocks.report["documents_read"],
+        "subwords": whole.subwords,
+        "subwords_per_second": round(whole.subwords / whole.seconds),
+        "tenth_subwords_per_second": round(tenth.subwords / tenth.seconds),
+        "tokenizer_alone_subwords_per_second": round(tenth.subwords / alone),
+        "times_the_tokenizer_alone": round(tenth.seconds / alone, 2),
+        "reading_subwords_per_second": round(reading(whole.blocks)),
+        "mean_fill": whole.blocks.report["train_mean_fill"],
+        "peak_mib": {name: round(preparation.peak_mib) for name, preparation in preparations.items()},
+        "peak_of_whole_by_tenth": round(whole.peak_mib / tenth.peak_mib, 3),
+    }
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--corpora", default=os.environ.get("CLINX_CORPORA", "../shared/corpora"))
     parser.add_argument("--models", default=os.environ.get("CLINX_MODELS", "../shared/models"))
     parser.add_argument("--megabytes", type=float, default=200, help="size of the made-up corpus (2000: an hour)")
+    parser.add_argument("--consumed", type=float, metavar="N", help="subwords a second that a model learns from")
     args = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)
     source = Path(args.corpora, "pretraining-es", "notes.jsonl.gz")
-    model = str(Path(args.models, "clin-x-es-mini"))
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(str(Path(args.models, "clin-x-es-mini")))
     with tempfile.TemporaryDirectory() as folder:
-        corpus = made_up(source, args.megabytes, Path(folder, "texts.jsonl"))
-        quarter = made_up(source, args.megabytes / 4, Path(folder, "quarter.jsonl"))
-        recipe = PretrainingRecipe(model=model, train=[str(corpus)], seed=0)
-        start = time.perf_counter()
-        blocks = prepare_blocks(recipe, tokenizer, Path(folder, "blocks"))
-        seconds = time.perf_counter() - start
-        alone = tokenizer_alone(tokenizer, corpus)
-        start = time.perf_counter()
-        order = random.Random(0).sample(range(len(blocks.train)), min(20_000, len(blocks.train)))
-        n_read = sum(len(blocks.train[i]["input_ids"]) for i in order)
-        reading = time.perf_counter() - start
-        memory = {
-            size: peak_memory(model, path, Path(folder, f"blocks-{size}"))
-            for size, path in ((args.megabytes / 4, quarter), (args.megabytes, corpus))
-        }
-    subwords = blocks.report["train_subwords"] + blocks.report["validation_subwords"]
-    result = {
-        "megabytes": args.megabytes,
-        "documents": blocks.report["documents_read"],
-        "subwords": subwords,
-        "subwords_per_second": round(subwords / seconds),
-        "tokenizer_alone_subwords_per_second": round(subwords / alone),
-        "times_the_tokenizer_alone": round(seconds / alone, 2),
-        "reading_subwords_per_second": round(n_read / reading),
-        "mean_fill": blocks.report["train_mean_fill"],
-        "peak_mib": {f"{size:g} MB": round(peak) for size, peak in memory.items()},
-        "near_duplicates": planted(source, 2000),
-    }
-    near = result["near_duplicates"]
+        result = measured(source, tokenizer, args.megabytes, Path(folder))
+    print("finding planted near copies", file=sys.stderr)
+    result["near_duplicates"] = near = planted(source, 2000)
     rows = [
         (
             f"{args.megabytes:g} MB, {result['documents']:,} documents",
-            f"{result['subwords_per_second']:,} subwords a second, {result['times_the_tokenizer_alone']:.2f} times "
-            f"the time of the tokenizer alone ({result['tokenizer_alone_subwords_per_second']:,})",
+            f"{result['subwords_per_second']:,} subwords a second",
+        ),
+        (
+            f"its first tenth, {args.megabytes / 10:g} MB",
+            f"{result['tenth_subwords_per_second']:,} subwords a second, {result['times_the_tokenizer_alone']:.2f} "
+            f"times the time of the tokenizer alone ({result['tokenizer_alone_subwords_per_second']:,})",
         ),
         ("blocks in any order", f"{result['reading_subwords_per_second']:,} subwords a second"),
-        ("most memory", ", ".join(f"{size}: {peak:,} MiB" for size, peak in result["peak_mib"].items())),
+        (
+            "most memory",
+            ", ".join(f"{size}: {peak:,} MiB" for size, peak in result["peak_mib"].items())
+            + f" ({result['peak_of_whole_by_tenth']:.2f} times)",
+        ),
         (
             f"near copies ({near['copies']:,}), Jaccard from {THRESHOLD}",
             f"recall {near['recall']:.1%} ({near['recall_from_0.9']:.1%} from 0.9), precision {near['precision']:.1%} "
             f"({near['left_out_below_0.7']:.1%} of those below 0.7 are left out)",
         ),
     ]
+    if args.consumed:
+        result["consumed_subwords_per_second"] = args.consumed
+        result["times_the_model"] = round(result["subwords_per_second"] / args.consumed, 1)
+        rows.append((f"a model that learns from {args.consumed:,.0f} a second", f"{result['times_the_model']:g} times"))
     finish("pretraining", result, rows, args.out)
 
 

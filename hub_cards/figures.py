@@ -7,7 +7,7 @@ from pathlib import Path
 from .errors import HubError
 
 
-OF_PRETRAINING = ("before", "new_head", "blocks", "steps", "subwords", "subwords_per_second")
+OF_PRETRAINING = ("before", "new_head", "blocks", "steps", "subwords", "subwords_per_second", "share_of_peak")
 OLD_NAMES = {"split_kind": "split"}  # of settings that were renamed: a run has one of the two
 
 

@@ -29,12 +29,14 @@ class PublishOptions:
 
     Attributes:
         with_members: also push an ensemble's members before it, to ORG/NAME-member-1 …, which it then names.
+        with_revisions: also push what a pretraining run kept in `revisions/`, each as the branch of its folder's name.
         dry_run: report what would be pushed, and push nothing.
         verify: download the commit again, and compare.
         message: the commit's; by default it names the folder.
     """
 
     with_members: bool = False
+    with_revisions: bool = False
     dry_run: bool = False
     verify: bool = True
     message: str | None = None
@@ -63,13 +65,20 @@ def publish(
         raise HubError(f"{target.repo_id!r}: expected the repo's name as ORG/NAME")
     if options.with_members and target.pull_request:
         raise HubError("--members and --pr exclude each other: an ensemble cannot name commits that may not be merged")
+    if options.with_revisions and target.pull_request:
+        raise HubError("--revisions and --pr exclude each other: revisions are branches")
     sources = []
     try:
+        revisions = _revision_folders(folder) if options.with_revisions else []
         for number, member in enumerate(_member_folders(folder) if options.with_members else [], 1):
             repo_id = f"{target.repo_id}-member-{number}"
             commit = _publish_one(member, replace(target, repo_id=repo_id), card_fields, (), options, report)
             sources.append(f"{repo_id}@{commit.oid}" if commit else repo_id)
-        return _publish_one(folder, target, card_fields, sources, options, report)
+        commit = _publish_one(folder, target, card_fields, sources, options, report)
+        for revision in revisions:
+            branch = replace(target, branch=revision.name, tag=None)
+            _publish_one(revision, branch, card_fields, (), options, report)
+        return commit
     except HubError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
@@ -127,6 +136,17 @@ def _member_folders(run: Path) -> list[Path]:
         if any(name not in expected or not torch.equal(read(), expected[name]()) for name, read in tensors.items()):
             raise HubError(f"{member}: its weights are not those in the ensemble, {run / 'model'}: train it again")
     return members
+
+
+def _revision_folders(run: Path) -> list[Path]:
+    """What a pretraining run kept on its way, from the first to the last."""
+    folders = [path for path in (run / "revisions").glob("step-*") if path.name.removeprefix("step-").isdigit()]
+    if not folders:
+        raise HubError(
+            f"{run}: there are no revisions (revisions/step-N), only a pretraining run with revision_steps has them; "
+            "leave out --revisions"
+        )
+    return sorted(folders, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _tensor_readers(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:

@@ -15,7 +15,6 @@ _BEFORE_NUMBER = frozenset(
     "no nº n núm num nums fig figs pág págs pag p pp vol art cap tel tfno tlf tfn ext km esc apto".split()
 )
 _STOP = re.compile(r"(?<![.!?…])([.!?…]+[\"'»”’)\]]*)(?=\s)[^\S\n]*|\n\s*")
-_WORD = re.compile(r"\w+|[^\w\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -66,9 +65,8 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
     if not texts:
         return []
     texts_without_surrogates = [_SURROGATE.sub("\ufffd", text) for text in texts]
-    encoded = _splitting_twin(tokenizer.backend_tokenizer).encode_batch(
-        texts_without_surrogates, add_special_tokens=False
-    )
+    twin = _splitting_twin(tokenizer.backend_tokenizer)
+    encoded = twin.encode_batch(texts_without_surrogates, add_special_tokens=False)
     return [
         _chain(text, np.array(of_text.ids, np.int64), np.array(of_text.offsets, np.int64).reshape(-1, 2), unit)
         for text, of_text in zip(texts, encoded, strict=True)
@@ -96,7 +94,8 @@ def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens
 
     A chain position covers at least one character that is neither white space nor covered by an earlier one.
     """
-    visible = np.fromiter((not c.isspace() and c != "\ufeff" for c in text), bool, len(text))
+    characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<U1")
+    visible = ~np.char.isspace(characters) & (characters != "\ufeff")
     before = np.append(0, np.cumsum(visible))  # visible characters before each offset
     at = np.flatnonzero(visible)
     first, stop = before[offsets[:, 0]], before[offsets[:, 1]]
@@ -105,12 +104,13 @@ def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens
     starts, ends = offsets.T.copy()
     starts[chain], ends[chain] = at[first[chain]], at[stop[chain] - 1] + 1
     if unit == "word":
-        words = np.array([match.span() for match in _WORD.finditer(text)], np.int64).reshape(-1, 2)
-        word = np.searchsorted(words[:, 0], starts[chain], side="right") - 1
-        word, leads = np.unique(word, return_index=True)
-        position = np.flatnonzero(chain)[leads]
-        chain = np.isin(np.arange(len(ids)), position)
-        starts[chain], ends[chain] = words[word].T
+        in_word = np.char.isalnum(characters) | (characters == "_")  # \w of regular expressions
+        goes_on = in_word[:-1] & in_word[1:]
+        begins, stops = visible & ~np.append(False, goes_on), visible & ~np.append(goes_on, False)
+        word = np.cumsum(begins)[starts[chain]] - 1
+        leads = np.diff(word, prepend=-1) > 0
+        chain[chain] = leads
+        starts[chain], ends[chain] = np.flatnonzero(begins)[word[leads]], np.flatnonzero(stops)[word[leads]] + 1
     return Tokens(ids, starts, ends, chain)
 
 

@@ -76,6 +76,26 @@ def ablation_plot(rows: dict[str, dict], path: Path) -> None:
     plt.close(figure)
 
 
+def f1_over_steps(corpora: dict[str, dict[int, list[float]]], path: Path) -> None:
+    """Strict F1 of models from an encoder, over the steps of its pretraining: each seed as a dot, their mean as a line.
+
+    Args:
+        corpora: by the name of a corpus, by step, F1 from 0 to 1 of each seed.
+    """
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, len(corpora), figsize=(5 * len(corpora), 3.6), layout="constrained", squeeze=False)
+    for axes, (name, of_corpus) in zip(panels[0], corpora.items(), strict=True):
+        means = [100 * sum(f1) / len(f1) for f1 in of_corpus.values()]
+        for step, f1 in of_corpus.items():
+            axes.plot([step] * len(f1), [100 * value for value in f1], "o", color="tab:blue", alpha=0.5, markersize=5)
+        axes.plot(list(of_corpus), means, color="tab:blue")
+        axes.set(title=name, xlabel="steps of pretraining", ylabel="strict micro F1, %")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def _pyplot():
     import matplotlib
 

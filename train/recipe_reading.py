@@ -54,6 +54,9 @@ def read_recipe(kind: type, path: str | Path, overrides: Sequence[str] = ()):
             raise InputError(
                 f"{path}:{line}: {key!r} stands here a second time, after line {given[name].line}; keep one."
             )
+        if value is None:
+            _refuse_null(kind, name, f"{path}:{line}")
+            continue
         given[name] = Given(_as_options(kind, name, value, f"{path}:{line}"), line)
     arguments = [text for options, _ in given.values() for text in options]
     overrides = list(_renamed_options(kind, overrides))
@@ -212,8 +215,8 @@ def _renamed_options(kind: type, options: Sequence[str]) -> Iterator[str]:
         yield f"--{name}{equals}{value}" if positive == key else f"--{name}=false"
 
 
-def _settings_in(path: Path) -> Iterator[tuple[str, str | list | dict, int]]:
-    """Yields key, value and line of each setting that is not null; all that is in a value is text."""
+def _settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int]]:
+    """Yields key, value and line of each setting; null is None, and all that is in another value is text."""
     try:
         tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except OSError as error:
@@ -226,9 +229,18 @@ def _settings_in(path: Path) -> Iterator[tuple[str, str | list | dict, int]]:
         raise InputError(f"{path}: expected a recipe of `key: value` lines")
     for key, value in tree.value:
         is_text = isinstance(value, yaml.ScalarNode)
-        if not (is_text and value.style is None and value.value in ("", "null", "~")):
+        if is_text and value.style is None and value.value in ("", "null", "~"):
+            yield key.value, None, key.start_mark.line + 1
+        else:
             value = value.value if is_text else yaml.constructor.BaseConstructor().construct_object(value, deep=True)
             yield key.value, value, key.start_mark.line + 1
+
+
+def _refuse_null(kind: type, name: str, where: str) -> None:
+    """Raises InputError for null where it would not turn the setting off, but leave its default."""
+    default = kind.settings()[name].default if name in kind.settings() else None
+    if default not in (None, MISSING):
+        raise InputError(f"{where}: {name} is null, but unset it is {default}: give it a value, or leave it out")
 
 
 def _as_options(kind: type, name: str, value: str | list | dict, where: str) -> list[str]:

@@ -14,7 +14,7 @@ class Numbers:
     """The numbers that a setting may have: finite, and within its bounds.
 
     Attributes:
-        unset: the number by which transformers says that the setting is not used.
+        unset: the number that says that the setting is not used, whatever the bounds.
     """
 
     minimum: float | None = None

@@ -44,7 +44,8 @@ def test_a_language_model_card_says_what_it_is(pushes):
     assert "| perplexity | 42.5 | 5.25 |" in card.content and "Spanish case reports" in card.content
     for fact in (
         "| train documents | 4,182 |",
-        "| contaminated documents | 3 |",
+        "| excluded | 3 |",
+        "Decontamination: 3 documents that shared a run of 50 words with one of 250 notes kept for judging models",
         "to 80 % or more (Jaccard)",
         "600 updates of 32 blocks: 1,234,567 subwords, 2,346 a second",
         "Blocks hold up to 128 subwords, and go on with the next document where one ends; 15 %",

@@ -46,6 +46,11 @@ def test_an_override_wins_over_the_recipe(parse):
     assert (recipe.seed, recipe.train) == (7, "other")
 
 
+def test_null_that_would_leave_a_default_is_refused(parse):
+    with pytest.raises(InputError, match=r":3: learning_rate is null, but unset it is 2e-05"):
+        parse(NEEDED + "learning_rate: null\n")
+
+
 def test_lists_and_null_are_read(parse):
     recipe = parse(NEEDED + "entity_types: [A, B]\nrevision: null\n")
     assert recipe.entity_types == ["A", "B"] and recipe.revision is None

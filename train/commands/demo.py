@@ -25,9 +25,6 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
     """Runs the demo in the folder `out`, prints what it does, and returns the ensemble's scores."""
     from transformers.utils import logging  # not above: `--help` answers at once
 
-    from ..corpora.synthetic import synthetic_notes
-    from ..pretraining.tiny import pretrain_tiny
-
     logging.set_verbosity_error()
     start, steps = time.time(), iter(range(1, 9))
 
@@ -35,11 +32,8 @@ def demo(out: Path, pretraining_steps: int = 500) -> dict:
         print(f"\n[{next(steps)}, {time.time() - start:.0f} s] {text}", flush=True)
 
     notes = write_notes(out / "notes", say)
-    encoder, run = out / "encoder", out / "run"
-    if not (encoder / "model.safetensors").exists():
-        say(f"Pretraining a tiny encoder by masked language modelling → {encoder}")
-        texts = [note.text for note in synthetic_notes(2500, seed=1, split="train")]
-        pretrain_tiny(encoder, texts, pretraining_steps)
+    say(f"Pretraining a tiny encoder by masked language modelling → {out / 'encoder'}")
+    encoder, run = pretrain_encoder(out, pretraining_steps), out / "run"
     say("Fine-tuning five token classifiers on random splits (subwords, document context, BIOSE, CRF), which vote")
     train_and_score(out, encoder, run, say)
     say('pipeline("ner", model=…, trust_remote_code=True), in a fresh process that cannot import this project')
@@ -62,6 +56,21 @@ def write_notes(folder: Path, say: Callable[[str], None]) -> dict:
         print(f"    {split}: {len(documents)} notes, {mentions} mentions")
     print("    test notes name people, drugs and places that training never saw")
     return notes
+
+
+def pretrain_encoder(out: Path, steps: int) -> Path:
+    """Pretrains on synthetic notes by the very command that a user gives, and returns the encoder's model repo."""
+    from ..corpora.formats.jsonl import write_jsonl
+    from ..corpora.synthetic import synthetic_notes
+    from . import pretrain
+
+    texts, run = out / "texts.jsonl", out / "encoder"
+    if not texts.exists():
+        write_jsonl(synthetic_notes(2500, seed=1, split="train"), texts)
+    settings = {"train": texts, "output_dir": run, "max_steps": steps}
+    overrides = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    pretrain.main([str(BUILT_IN / "demo-encoder.yaml"), *overrides])
+    return run / "model"
 
 
 def train_and_score(out: Path, encoder: Path, run: Path, say: Callable[[str], None]) -> None:

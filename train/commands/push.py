@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
     address = push(
         args.folder,
         Target(args.repo_id, "model", not args.public, args.branch, args.pr, args.tag),
-        PublishOptions(args.members, args.dry_run, not args.no_verify, args.message),
+        PublishOptions(args.members, args.revisions, args.dry_run, not args.no_verify, args.message),
         language=args.language,
         license=args.license,
         datasets=args.dataset,
@@ -89,6 +89,11 @@ def _add_push_options(parser: argparse.ArgumentParser) -> None:
         "--members",
         action="store_true",
         help="also push an ensemble's members, to ORG/NAME-member-1 …; the ensemble then names their commits",
+    )
+    parser.add_argument(
+        "--revisions",
+        action="store_true",
+        help="also push what a pretraining run kept on its way (revision_steps), as the branches step-N",
     )
     parser.add_argument("--pr", action="store_true", help="open a pull request in a repo that exists")
     parser.add_argument(

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     table = Table("command", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        verb = "pretrain" if re.search(r"^model:", text, re.M) else "finetune"
+        verb = "pretrain" if re.search(r"^(model|from_scratch):", text, re.M) else "finetune"
         table.add_row(f"clinx {verb} {path.stem}", text.partition("\n")[0].removeprefix("# "))
     console().print(table)
     print(f"\nThey lie in {BUILT_IN}; `--key value` behind a command trains with other settings.")

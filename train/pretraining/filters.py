@@ -11,11 +11,12 @@ import numpy as np
 from ..corpora.documents import same_note
 from ..corpora.registry import read_corpus
 from .recipe import PretrainingRecipe
+from .seen import SeenTexts
 from .texts import Text
 
 
 SHINGLE = 5  # words that are compared at a time (Lee et al. 2022, appendix A)
-PERMUTATIONS, BANDS = 128, 16  # of MinHash: pairs from a Jaccard of about 0.7 are looked at, the others are not
+PERMUTATIONS = 128  # of MinHash
 HASH_SEED = 42  # of MinHash: what is left out does not depend on the run
 RUN = 50  # words that no text shares with a note by chance (Lee et al. 2022 take 50 subwords)
 PIECE = 2**16  # words of a text that are looked at together, so that a long one takes no more memory
@@ -36,6 +37,7 @@ class FilterReport:
 
     Attributes:
         bytes_read, bytes_kept: of their texts as UTF-8.
+        excluded_notes: notes that must not be learned from, with which the documents were compared.
         left_out: by filter the number of documents.
         examples: by filter the first few ids.
     """
@@ -44,15 +46,18 @@ class FilterReport:
     bytes_read: int = 0
     documents_kept: int = 0
     bytes_kept: int = 0
+    excluded_notes: int = 0
     left_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LABELS, 0))
     examples: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in LABELS})
 
     def as_dict(self) -> dict:
         """Counts by name, and `examples`, for metrics.json."""
-        counts = {
-            name: getattr(self, name) for name in ("documents_read", "bytes_read", "documents_kept", "bytes_kept")
+        names = ("documents_read", "bytes_read", "documents_kept", "bytes_kept", "excluded_notes")
+        return {
+            **{name: getattr(self, name) for name in names},
+            **self.left_out,
+            "examples": {name: ids for name, ids in self.examples.items() if ids},
         }
-        return {**counts, **self.left_out, "examples": {name: ids for name, ids in self.examples.items() if ids}}
 
     def lines(self) -> list[str]:
         """The same for people."""
@@ -74,17 +79,22 @@ class TextFilter:
     does not count), has the words and signs of an earlier one, shares text with a note of `exclude` (see
     `ExcludedNotes`), or nearly all its word 5-grams with an earlier one that was kept: an estimated Jaccard index of at
     least `near_duplicates`, by MinHash (Broder 1997) and locality-sensitive hashing, as Lee et al. 2022 (ACL,
-    "Deduplicating Training Data Makes Language Models Better"). Memory: 0.1 KB a document, 3 KB with near duplicates.
+    "Deduplicating Training Data Makes Language Models Better").
+
+    Args:
+        seen: where what went through is kept; in memory, unless it is given.
 
     Raises InputError where a corpus of `exclude` cannot be read.
     """
 
-    def __init__(self, recipe: PretrainingRecipe):
+    def __init__(self, recipe: PretrainingRecipe, seen: SeenTexts | None = None):
         self.report = FilterReport()
-        self._min_characters, self._seen = recipe.min_characters, set()
+        self._min_characters, self._seen = recipe.min_characters, seen or SeenTexts()
         notes = (note.text for path in recipe.exclude or () for note in read_corpus(path, annotated=False))
         self._excluded = ExcludedNotes(notes) if recipe.exclude else None
-        self._near = NearDuplicates(recipe.near_duplicates) if recipe.near_duplicates else None
+        self.report.excluded_notes = self._excluded.n_notes if self._excluded else 0
+        is_near_looked_for = recipe.near_duplicates < 1
+        self._near = NearDuplicates(recipe.near_duplicates, self._seen) if is_near_looked_for else None
 
     def through(self, texts: Iterable[Text]) -> Iterator[Text]:
         """The texts that are kept, in their order."""
@@ -108,9 +118,8 @@ class TextFilter:
         if len(note and text.strip()) < self._min_characters:
             return "too_short"
         digest = blake2b(note.encode(), digest_size=16).digest()
-        if digest in self._seen:
+        if not self._seen.add_digest(digest):
             return "exact_duplicates"
-        self._seen.add(digest)
         if self._excluded is not None and self._excluded.shares_text(text):
             return "excluded"
         if self._near is not None and not self._near.add(text):
@@ -124,22 +133,27 @@ class NearDuplicates:
     Args:
         threshold: Jaccard index of their word 5-grams from which two texts are near; of a text with fewer words, all
             of them are its only shingle.
+        seen: where the sketches are kept; in memory, unless it is given.
     """
 
-    def __init__(self, threshold: float):
-        from rensa import RMinHash, RMinHashDeduplicator  # not above: it is needed only here
-
-        self._new_sketch = lambda: RMinHash(PERMUTATIONS, HASH_SEED)
-        self._kept, self._number = RMinHashDeduplicator(threshold, PERMUTATIONS, True, BANDS, HASH_SEED), 0
+    def __init__(self, threshold: float, seen: SeenTexts | None = None):
+        self._threshold, self._seen = threshold, seen or SeenTexts()
 
     def add(self, text: str) -> bool:
         """Adds a text, unless it is near an earlier one; whether it was added. One without words always is."""
-        sketch, has_words = self._new_sketch(), False
-        for words in word_pieces(text, SHINGLE - 1):
-            has_words = True
-            sketch.update([" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))])
-        self._number += 1
-        return not has_words or self._kept.add(str(self._number), sketch)
+        sketches = [sketch_of(words) for words in word_pieces(text, SHINGLE - 1)]
+        return not sketches or self._seen.add_sketch(np.min(sketches, axis=0), self._threshold)
+
+
+def sketch_of(words: list[str]) -> np.ndarray:
+    """(128,) uint32, the MinHash sketch of the word 5-grams, which depends on nothing else."""
+    from rensa import RMinHash  # not above: it is needed only here
+
+    hashes = np.array(RMinHash.hash_token_sets([words])[0], np.uint64)
+    shingles = run_hashes(hashes, min(SHINGLE, len(words)))
+    of_one = np.array([0, len(shingles)], np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, of_one, PERMUTATIONS, HASH_SEED)
+    return np.array(matrix.to_rows()[0], np.uint32)
 
 
 class ExcludedNotes:
@@ -151,9 +165,10 @@ class ExcludedNotes:
     """
 
     def __init__(self, notes: Iterable[str]):
-        wholes = {RUN: []}
+        self.n_notes, wholes = 0, {RUN: []}
         parts = {length: [] for length in (1, 2, 4, 8, 16, 32)}
         for note in notes:
+            self.n_notes += 1
             hashes = word_hashes(_WORD.findall(note.casefold()))
             length = min(len(hashes), RUN)
             wholes.setdefault(length, []).append(run_hashes(hashes, max(1, length)))
@@ -179,7 +194,7 @@ class ExcludedNotes:
 def word_pieces(text: str, overlap: int) -> Iterator[list[str]]:
     """The words of a text without case, at most 65,536 at a time, after the last `overlap` ones before them."""
     matches, words = _WORD.finditer(text.casefold()), []
-    while more := [match[0] for match in islice(matches, PIECE)]:
+    while more := [*map(re.Match.group, islice(matches, PIECE))]:
         words = words[len(words) - overlap :] + more if words else more
         yield words
 

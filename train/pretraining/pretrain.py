@@ -1,24 +1,13 @@
 """Go on with a masked language model: texts and a language model in, a plain model repo out."""
 
 import platform
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import transformers
-from transformers import (
-    MODEL_FOR_MASKED_LM_MAPPING,
-    AutoConfig,
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import TrainingArguments, set_seed
 
 from hub_cards.repo import save_model_repo
 
@@ -28,12 +17,22 @@ from ..plots import pretraining_curves
 from ..run_folder import RunFolder
 from ..training import resolved, train, training_arguments
 from ..writing import exclusive
+from .language_model import LanguageModel, read_language_model
 from .masking import MaskingCollator
 from .recipe import PretrainingRecipe
 from .trainer import KeepRevisions, MaskedLanguageModelTrainer, measures
 
 
-ENCODERS = ("Model", "ForMaskedLM", "ForPreTraining")  # how classes are called whose weights a run can start from
+PEAKS = {  # operations a second of GPUs in bf16 or fp16, dense, as their data sheets say
+    "H200": 989e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "A10": 125e12,
+    "V100": 125e12,
+    "T4": 65e12,
+}
 
 
 def pretrain(recipe: PretrainingRecipe) -> Path:
@@ -57,7 +56,8 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     start = time.time()
     args.gradient_accumulation_steps = accumulation_steps(recipe, args)
     set_seed(args.seed)
-    language_model = read_language_model(recipe)
+    with args.main_process_first(local=False, desc="read the language model"):
+        language_model = read_language_model(recipe)
 
     # 2. Blocks of subwords, which the main process prepares
     with args.main_process_first(local=False, desc="prepare the blocks"):
@@ -67,7 +67,8 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     # 3. Claim the run's folder
     run = RunFolder(recipe.folder)
     with args.main_process_first(local=False, desc="claim the run's folder"):
-        is_done = run.claim(recipe, {"texts": blocks.digest, "model": model_commit(recipe.model, recipe.revision)})
+        inputs = {"model": model_commit(recipe.model, recipe.revision)} if recipe.model else {}
+        is_done = run.claim(recipe, {"texts": blocks.digest, **inputs})
     if is_done:
         run.clear_checkpoints()
         print(f"{run.path} is a finished run of this recipe: its model is in {run.model}")
@@ -87,96 +88,13 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
         metrics = run_metrics(recipe, blocks, trainer) | {"new_head": language_model.has_new_head}
         pretraining_curves(trainer.state.log_history, run.path / "curves.png")
         if not is_resumed:  # figures of all of it, not of its last part alone
-            metrics |= {"seconds": round(time.time() - start, 1), "subwords_per_second": speed(trainer)}
+            metrics |= {"seconds": round(time.time() - start, 1), **speed(trainer)}
         run.write_metrics(metrics)
         run.clear_checkpoints()
         before, after = metrics["before"]["perplexity"], metrics["validation"]["perplexity"]
         print(f"perplexity on {len(blocks.validation)} held-out blocks: {before:.2f} before, {after:.2f} now")
         print(f"model repo: {run.model}; figures: {run.path / 'metrics.json'}; curves: {run.path / 'curves.png'}")
     return run.path
-
-
-class LanguageModel(NamedTuple):
-    """A masked language model to go on from; whether its head is new, so that its perplexity means nothing yet."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    has_new_head: bool
-
-
-def read_language_model(recipe: PretrainingRecipe) -> LanguageModel:
-    """The recipe's masked language model, or encoder with a new head, in float32, and its fast tokenizer.
-
-    Raises InputError for what is neither, and for a tokenizer or block length that does not go with it.
-    """
-    hub_kwargs = {"revision": recipe.revision} if recipe.revision else {}
-    try:
-        config = AutoConfig.from_pretrained(recipe.model, **hub_kwargs)
-        check_kind(recipe.model, config)
-        tokenizer = AutoTokenizer.from_pretrained(recipe.model, **hub_kwargs)
-        model, report = AutoModelForMaskedLM.from_pretrained(
-            recipe.model, config=config, dtype=torch.float32, output_loading_info=True, **hub_kwargs
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot start from the model {recipe.model}: {error}") from error
-    missing = sorted(report["missing_keys"])
-    if lost := [name for name in missing if name.startswith(f"{model.base_model_prefix}.")]:
-        raise InputError(
-            f"{recipe.model} lacks {len(lost)} weights of its encoder, such as {lost[0]}: its files differ"
-        )
-    check_tokenizer(recipe.model, tokenizer, model)
-    check_block_length(recipe, tokenizer, model)
-    if missing:
-        print(
-            f"note: {recipe.model} has no head that predicts subwords: a new one is trained with it, and the "
-            "perplexity before training means nothing",
-            file=sys.stderr,
-        )
-    return LanguageModel(model, tokenizer, bool(missing))
-
-
-def check_kind(name: str, config) -> None:
-    """Raises InputError for a model that is neither a masked language model nor an encoder that could be one."""
-    (architecture,) = (config.architectures or [""])[:1]
-    if config.is_encoder_decoder or type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-        fault = f"a model of type {config.model_type}, which has no masked language model"
-    elif architecture and not architecture.endswith(ENCODERS):
-        fault = f"a {architecture}"
-    else:
-        return
-    raise InputError(f"{name}: found {fault}, expected a masked language model or an encoder such as BERT or XLM-R")
-
-
-def check_tokenizer(name: str, tokenizer, model) -> None:
-    """Raises InputError for a tokenizer with which no masked language model can be trained."""
-    n_embeddings = model.get_input_embeddings().num_embeddings
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{name} has no fast tokenizer, which tells where words begin: save one there (tokenizer.json)"
-        )
-    if tokenizer.mask_token_id is None:
-        raise InputError(
-            f"the tokenizer of {name} has no mask token, so that nothing can be masked: choose another model"
-        )
-    if len(tokenizer) > n_embeddings:
-        raise InputError(
-            f"the tokenizer of {name} knows {len(tokenizer)} subwords, and the model {n_embeddings}: they are not of "
-            "one model"
-        )
-
-
-def check_block_length(recipe: PretrainingRecipe, tokenizer, model) -> None:
-    """Raises InputError where the model has fewer positions than a block: it is tried, since each kind counts its own
-    way."""
-    try:
-        with torch.inference_mode():
-            model.base_model(torch.full((1, recipe.block_length), tokenizer.mask_token_id))
-    except (IndexError, RuntimeError) as error:
-        raise InputError(
-            f"block_length is {recipe.block_length}, and {recipe.model} cannot read as many subwords (its "
-            f"max_position_embeddings is {getattr(model.config, 'max_position_embeddings', 'unknown')}, of which some "
-            f"models use two for themselves): make block_length smaller"
-        ) from error
 
 
 def accumulation_steps(recipe: PretrainingRecipe, args: TrainingArguments) -> int:
@@ -227,7 +145,7 @@ def run_metrics(recipe: PretrainingRecipe, blocks, trainer: MaskedLanguageModelT
     before = next(row for row in log if "eval_loss" in row and row["step"] == 0)
     return {
         "settings": recipe.recorded(),
-        "base_model": None if Path(recipe.model).exists() else recipe.model,  # on the Hub
+        "base_model": None if recipe.from_scratch or Path(recipe.model).exists() else recipe.model,  # on the Hub
         "report": blocks.report,
         "blocks": {"train": len(blocks.train), "validation": len(blocks.validation)},
         "steps": trainer.state.global_step,
@@ -241,9 +159,16 @@ def run_metrics(recipe: PretrainingRecipe, blocks, trainer: MaskedLanguageModelT
     }
 
 
-def speed(trainer: MaskedLanguageModelTrainer) -> float:
-    """Subwords that a run which was not interrupted has read per second of training, without its measurements."""
+def speed(trainer: MaskedLanguageModelTrainer) -> dict[str, float]:
+    """Subwords that a run which was not interrupted has read per second of training, without its measurements; and the
+    share of the GPUs' peak, where it is known, of 6 operations for each subword and weight (embeddings, attention's
+    scores and the head are not counted; Kaplan et al. 2020)."""
     log = trainer.state.log_history
     training = next(row["train_runtime"] for row in reversed(log) if "train_runtime" in row)
-    measuring = sum(row.get("eval_runtime", 0.0) for row in log)
-    return round(trainer.state.num_input_tokens_seen / max(training - measuring, 1e-9), 1)
+    seconds = max(training - sum(row.get("eval_runtime", 0.0) for row in log), 1e-9)
+    figures = {"subwords_per_second": round(trainer.state.num_input_tokens_seen / seconds, 1)}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    peak = next((peak for name, peak in PEAKS.items() if name in gpu), None)
+    if peak and (trainer.args.bf16 or trainer.args.fp16):
+        figures["share_of_peak"] = round(trainer.state.total_flos / seconds / (peak * trainer.args.world_size), 4)
+    return figures

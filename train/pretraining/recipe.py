@@ -35,11 +35,12 @@ class TextSettings:
     max_train_documents: int | None = setting(None, "Use only the first N documents.", numbers=COUNT)
     text_column: str = setting("text", "The field, or column, that holds the text.")
     min_characters: int = setting(1, "Leave out shorter documents.", published=True, numbers=COUNT)
-    near_duplicates: float | None = setting(
+    near_duplicates: float = setting(
         0.8,
-        "Leave out documents whose words are those of an earlier one to this share (Jaccard); exact copies always.",
+        "Leave out documents whose words are those of an earlier one to this share (Jaccard); with 1, exact copies "
+        "alone.",
         published=True,
-        numbers=Numbers(above=0, below=1),
+        numbers=Numbers(above=0, below=1, unset=1),
     )
     exclude: list[str] | None = setting(
         None, "Corpora whose notes must not be learned from: documents that contain one are left out.", is_path=True
@@ -50,8 +51,25 @@ class TextSettings:
 class LanguageModelSettings:
     """Language model"""
 
-    model: str = setting(help="Folder or Hub name of the masked language model to go on from.", is_path=True)
+    model: str | None = setting(
+        None,
+        "Folder or Hub name of the masked language model to go on from; of from_scratch, only its tokenizer is used.",
+        is_path=True,
+    )
     revision: str | None = setting(None, "Revision of the model on the Hub.")
+    train_tokenizer: int | None = setting(
+        None,
+        "Learn a vocabulary of at most N pieces from the texts; the model's rows for a piece begin as the mean of "
+        "those of its old pieces.",
+        published=True,
+        numbers=Numbers(minimum=100),
+    )
+    from_scratch: str | None = setting(
+        None,
+        "Begin with random weights, in XLM-R's architecture of this size.",
+        choices=("tiny", "mini", "base", "large"),
+        published=True,
+    )
     block_length: int = setting(
         512, "Subwords of a training example, with special tokens.", published=True, numbers=Numbers(minimum=8)
     )
@@ -186,7 +204,13 @@ def _faults(recipe: PretrainingRecipe) -> Iterator[tuple[str, str]]:
             f"update_blocks is {recipe.update_blocks}, expected a multiple of per_device_train_batch_size "
             f"{recipe.per_device_train_batch_size}",
         )
-    if recipe.revision and Path(recipe.model).exists():
+    if not recipe.model and not (recipe.from_scratch and recipe.train_tokenizer):
+        yield (
+            "model",
+            "model is missing: name the masked language model to go on from, or set from_scratch and train_tokenizer "
+            "for one of your own",
+        )
+    if recipe.revision and recipe.model and Path(recipe.model).exists():
         yield (
             "revision",
             f"revision is {recipe.revision}, but the model {recipe.model} is a folder, and only a repo on the Hub has "

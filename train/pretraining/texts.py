@@ -1,11 +1,13 @@
 """Texts to learn from, one by one: of files, folders, archives and datasets on the Hub."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from ..corpora.documents import without_surrogates
 from ..corpora.formats.jsonl import json_rows
+from ..corpora.registry import read_corpus
 from ..corpora.source import (
     ARCHIVES,
     LARGEST,
@@ -38,21 +40,32 @@ def read_texts(paths: Iterable[str], column: str = "text") -> Iterator[Text]:
     Args:
         paths: each a .txt (a document a file), .jsonl or .parquet (a document a row) file, the first two maybe with
             .gz or .xz after it; a folder or an archive (.zip, .tar, .tar.gz, .tar.xz, .tar.bz2) of these, or what lies
-            in an archive; or a dataset on the Hub, as `read_dataset` names it, of which all splits are read.
+            in an archive; an annotated corpus without such files; or a dataset on the Hub, as `read_dataset` names it,
+            of which all splits are read.
         column: the field of a row that holds the text; the field `id` names it, if it is there.
 
     A lone surrogate becomes U+FFFD. Raises InputError, naming file and line, for a path that is not there or holds no
     documents, damaged files, what is not UTF-8 or JSON, rows without the column, and a line of more than 256 MiB.
     """
     for path in paths:
-        is_empty = True
-        for id, text in _texts_at(path, column):
-            is_empty = False
+        texts = _texts_at(path, column)
+        if (first := next(texts, None)) is not None:
+            texts = chain([first], texts)
+        else:
+            texts = _notes_at(path)
+        for id, text in texts:
             yield Text(without_surrogates(id), without_surrogates(text))
-        if is_empty:
-            raise InputError(
-                f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}; check the path."
-            )
+
+
+def _notes_at(path: str) -> Iterator[Text]:
+    """The notes of an annotated corpus in another form."""
+    try:
+        yield from (Text(note.id, note.text) for note in read_corpus(path, annotated=False))
+    except InputError as error:
+        raise InputError(
+            f"{path}: found no documents, expected files of these kinds: {', '.join(SUFFIXES)}, or an annotated corpus "
+            f"({error})"
+        ) from None
 
 
 def is_on_hub(path: str) -> bool:
@@ -60,6 +73,35 @@ def is_on_hub(path: str) -> bool:
     that it leads into."""
     place = local_path(path)
     return not (looks_local(path) or any(part.exists() for part in (place, *list(place.parents)[:-1])))
+
+
+def state_of(path: str) -> list:
+    """The files at a path with size and time, or the commit of a dataset on the Hub: what changes with the texts."""
+    place = local_path(path)
+    if is_on_hub(path):
+        return [path, _commit(path)]
+    if place.is_dir():
+        files = [file.where for file in corpus_files(path, ("",), quiet=True)]
+    else:
+        files = [next(part for part in (place, *place.parents) if part.exists())]  # an archive that it leads into
+    states = [(file, Path(file).stat()) for file in files]
+    return [path, *([str(file), state.st_size, state.st_mtime_ns] for file, state in states)]
+
+
+def _commit(path: str) -> str | None:
+    from huggingface_hub import HfApi  # not above: seconds
+
+    from ..corpora.formats.dataset import hub_name
+
+    if (name := hub_name(path)) is None:
+        return None  # reading it will say what is wrong
+    try:
+        return HfApi().dataset_info(name.repo, revision=name.revision).sha
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: found no such file or folder, and no dataset of this name on the Hub ({reason}); check the name."
+        ) from None
 
 
 def _texts_at(path: str, column: str) -> Iterator[Text]:

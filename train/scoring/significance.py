@@ -27,7 +27,8 @@ def compare(gold: Sequence[Document], pred_a: Sequence[Document], pred_b: Sequen
         raise InputError(f"found {len(gold)} document, expected two or more to compare systems on; add documents.")
     a, b = (_sums(document_counts(gold, pred)) for pred in (pred_a, pred_b))
     random = np.random.default_rng(seed)
-    low, high = np.percentile(_resampled_differences(a, b, random), (2.5, 97.5))
+    f1 = _resampled_f1([a, b], random)  # (resamples, 2)
+    low, high = np.percentile(f1[:, 0] - f1[:, 1], (2.5, 97.5))
     difference = _f1(a.sum(0)) - _f1(b.sum(0))
     return {
         "difference": float(difference),
@@ -38,6 +39,42 @@ def compare(gold: Sequence[Document], pred_a: Sequence[Document], pred_b: Sequen
         "seed": seed,
         "documents": len(gold),
     }
+
+
+def compare_runs(
+    gold: Sequence[Document], runs_a: Sequence[Sequence[Document]], runs_b: Sequence[Sequence[Document]], seed: int = 0
+) -> dict:
+    """Whether two ways of training differ, each known by some runs with other seeds, on the same documents.
+
+    "difference" is the mean micro F1 of the runs of a minus that of b (-1 to 1), "interval" its 95 % percentile
+    interval of a bootstrap at both levels (Efron & Tibshirani 1993, ch. 8): documents are drawn with replacement for
+    all runs together, and of each way its runs. Two or three runs say little about other seeds; with one, the interval
+    is that of `compare`. Raises InputError as `compare` does.
+    """
+    if len(gold) < 2:
+        raise InputError(f"found {len(gold)} document, expected two or more to compare systems on; add documents.")
+    runs, n_a = [*runs_a, *runs_b], len(runs_a)
+    sums = [_sums(document_counts(gold, pred)) for pred in runs]
+    random = np.random.default_rng(seed)
+    f1 = _resampled_f1(sums, random)  # (resamples, runs)
+    drawn = [_means_of_drawn(f1[:, ways], random) for ways in (slice(n_a), slice(n_a, None))]
+    low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5))
+    observed = np.array([_f1(run.sum(0)) for run in sums])
+    return {
+        "difference": float(observed[:n_a].mean() - observed[n_a:].mean()),
+        "interval": [float(low), float(high)],
+        "confidence": 0.95,
+        "resamples": RESAMPLES,
+        "seed": seed,
+        "documents": len(gold),
+        "runs": [n_a, len(runs) - n_a],
+    }
+
+
+def _means_of_drawn(f1: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """(resamples,): for each row of (resamples, runs) the mean over as many runs, drawn with replacement."""
+    drawn = random.integers(f1.shape[1], size=f1.shape)
+    return np.take_along_axis(f1, drawn, axis=1).mean(axis=1)
 
 
 def _sums(documents: list[dict[str, Counter]]) -> np.ndarray:
@@ -51,13 +88,13 @@ def _f1(sums: np.ndarray) -> np.ndarray:
     return 2 * sums[..., 0] / np.maximum(sums[..., 1], 1)
 
 
-def _resampled_differences(a: np.ndarray, b: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """(resamples,): a's F1 minus b's on as many documents, drawn with replacement; both systems on the same ones."""
-    both, n = np.hstack([a, b]).astype(float), len(a)  # (documents, 4)
+def _resampled_f1(runs: Sequence[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """(resamples, runs): micro F1 of each run on as many documents, drawn with replacement, for all runs the same."""
+    together, n = np.hstack(runs).astype(float), len(runs[0])  # (documents, 2 * runs)
     resamples = Progress("Comparing", "resamples", RESAMPLES).through(range(RESAMPLES))
     draws = (random.integers(n, size=n, dtype=np.int32) for _ in resamples)
-    sums = np.stack([np.bincount(draw, minlength=n) @ both for draw in draws])
-    return _f1(sums[:, :2]) - _f1(sums[:, 2:])
+    sums = np.stack([np.bincount(draw, minlength=n) @ together for draw in draws])
+    return _f1(sums.reshape(RESAMPLES, len(runs), 2))
 
 
 def _permuted_differences(a: np.ndarray, b: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, bool]:

@@ -1,8 +1,6 @@
-"""Blocks without the preparation of texts, a tiny masked language model, and a recipe of both."""
+"""Texts, a tiny masked language model, and a recipe of both."""
 
-import sys
-from types import ModuleType
-from typing import NamedTuple
+import json
 
 import numpy as np
 import pytest
@@ -12,13 +10,6 @@ from transformers import XLMRobertaForMaskedLM
 
 from tests.conftest import NOTES
 from tests.modeling_clinx.models import tiny_config
-
-
-class Blocks(NamedTuple):
-    train: Dataset
-    validation: Dataset
-    report: dict
-    digest: str
 
 
 def blocks_of(tokenizer, n: int) -> Dataset:
@@ -34,25 +25,16 @@ def blocks_of(tokenizer, n: int) -> Dataset:
     return Dataset.from_dict({"input_ids": list(ids), "word_starts": list(starts)})
 
 
-def prepare_blocks(recipe, tokenizer, folder) -> Blocks:
-    report = {"train_documents": 18, "near_duplicates": 2, "/home/secret": 1, "where": "/home/secret"}
-    return Blocks(blocks_of(tokenizer, 18), blocks_of(tokenizer, 5), report, "0123")
+def texts(n: int) -> list[str]:
+    """Different documents of one block or two."""
+    return [f"{NOTES[i % 7]} {NOTES[(i + 1 + i // 7) % 7]} Caso {i}." for i in range(n)]
 
 
-def put_blocks_in_place(modules: dict) -> None:
-    """Puts blocks of the tests' notes in place of those that are prepared of texts."""
-    module = ModuleType("clinx.pretraining.blocks")
-    module.prepare_blocks = prepare_blocks
-    modules[module.__name__] = module
-
-
-@pytest.fixture
-def prepared(monkeypatch):
-    """Blocks of the tests' notes in place of those that are prepared of texts."""
-    modules = {}
-    put_blocks_in_place(modules)
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
+@pytest.fixture(scope="session")
+def texts_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts(24)))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +48,11 @@ def language_model_dir(tokenizer, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def pretraining_recipe(language_model_dir, tmp_path_factory):
+def pretraining_recipe(language_model_dir, texts_file, tmp_path_factory):
     file = tmp_path_factory.mktemp("recipes") / "tiny.yaml"
     file.write_text(
-        f"model: {language_model_dir}\ntrain: texts\nblock_length: 60\nupdate_blocks: 8\n"
+        f"model: {language_model_dir}\ntrain: {texts_file}\nnear_duplicates: 1\nvalidation_fraction: 0.2\n"
+        "block_length: 60\nupdate_blocks: 8\n"
         "per_device_train_batch_size: 4\nlearning_rate: 5e-3\nmax_steps: 6\neval_steps: 2\nsave_steps: 2\n"
         "logging_steps: 2\nseed: 3\nuse_cpu: true\ndisable_tqdm: true\n"
     )

@@ -32,7 +32,7 @@ def corpus(folder, texts, name="texts.jsonl") -> str:
 
 
 def recipe_of(tmp_path, texts=TEXTS, **settings) -> PretrainingRecipe:
-    settings = {"near_duplicates": None, "block_length": 16, "seed": 1, "validation_fraction": 0.1} | settings
+    settings = {"near_duplicates": 1, "block_length": 16, "seed": 1, "validation_fraction": 0.1} | settings
     return PretrainingRecipe(model="m", **{"train": [corpus(tmp_path / "corpus", texts)], **settings})
 
 
@@ -190,6 +190,13 @@ def test_an_interrupted_preparation_leaves_no_blocks(tmp_path, tokenizer, monkey
     with pytest.raises(KeyboardInterrupt):
         prepare_blocks(recipe, tokenizer, folder)
     assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_gets_full_is_told_and_leaves_no_blocks(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr("clinx.pretraining.seen.SETTINGS", ("max_page_count = 6",))
+    with pytest.raises(InputError, match="blocks/.seen.sqlite: cannot be written"):
+        prepare_blocks(recipe_of(tmp_path, near_duplicates=0.8), tokenizer, tmp_path / "blocks")
+    assert list((tmp_path / "blocks").iterdir()) == []
 
 
 def test_blocks_are_made_anew_alike(tmp_path, tokenizer):

@@ -1,7 +1,10 @@
 """What is left out: copies, near copies, and whatever shares text with notes that a model is tested on."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -53,13 +56,31 @@ def test_near_copies_are_left_out_and_different_texts_are_not():
     kept, report = filtered(texts)
     assert kept == [*range(50), *range(100, 150)]
     assert report.left_out["near_duplicates"] == 50
-    assert filtered(texts, near_duplicates=None)[0] == [*range(150)]
+    assert filtered(texts, near_duplicates=1)[0] == [*range(150)]
 
 
 def test_texts_of_few_or_no_words_are_near_only_their_like():
     near = NearDuplicates(0.8)
     assert near.add("Alta médica.") and near.add("Sin fiebre.") and near.add("…") and near.add("¡!")
     assert not near.add("alta   MÉDICA")
+
+
+def test_near_copies_in_texts_of_many_pieces_are_left_out(monkeypatch):
+    monkeypatch.setattr("clinx.pretraining.filters.PIECE", 64)
+    text, near = words(300, 1), NearDuplicates(0.8)
+    assert near.add(" ".join(text)) and near.add(" ".join(words(300, 2)))
+    assert not near.add(" ".join([*text[:150], "otra", *text[151:]]))
+
+
+def test_what_is_near_does_not_depend_on_the_process():
+    code = "from clinx.pretraining.filters import sketch_of; print(sketch_of('fiebre y tos desde hace dos'.split()))"
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(1, 12))

@@ -107,6 +107,11 @@ def test_faults_are_told_by_file_and_line(tmp_path, content, message):
         read(str(tmp_path / "c.jsonl"))
 
 
+def test_an_annotated_corpus_of_another_form_gives_its_texts(tmp_path):
+    path = write(tmp_path / "notes.tsv", "Dolor\tB-X\ntorácico\tI-X\n.\tO\n\n")
+    assert [text.text for text in read_texts([str(path)])] == ["Dolor torácico."]
+
+
 def test_damaged_and_missing_files_are_told(tmp_path):
     (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(LINES.encode() * 1000)[:-20])
     with pytest.raises(InputError, match="c.jsonl.gz: found no readable file"):

@@ -10,7 +10,7 @@ from scipy.stats import bootstrap, permutation_test
 from clinx.corpora.documents import Document, Entity
 from clinx.errors import InputError
 from clinx.scoring.scores import score
-from clinx.scoring.significance import compare
+from clinx.scoring.significance import compare, compare_runs
 from tests.train.scoring.systems import GOLD, document, noisy
 
 
@@ -86,3 +86,36 @@ def test_twenty_thousand_documents_are_compared_in_seconds():
 def test_one_document_is_too_few_to_compare_on():
     with pytest.raises(InputError, match="expected two or more"):
         compare(GOLD[:1], GOLD[:1], GOLD[:1])
+
+
+def test_of_one_run_each_the_interval_is_that_over_documents():
+    a, b = noisy(GOLD, 0.9, seed=1), noisy(GOLD, 0.8, seed=2)
+    once, runs = compare(GOLD, a, b), compare_runs(GOLD, [a], [b])
+    assert (runs["difference"], runs["interval"]) == (once["difference"], once["interval"])
+
+
+def test_runs_that_differ_among_themselves_widen_the_interval():
+    b = [noisy(GOLD, 0.8, seed=seed) for seed in (1, 2, 3)]
+    alike = [noisy(GOLD, kept, seed=7) for kept in (0.9, 0.9, 0.9)]
+    apart = [noisy(GOLD, kept, seed=seed) for kept, seed in ((0.99, 4), (0.9, 5), (0.81, 6))]
+    narrow, wide = (np.ptp(compare_runs(GOLD, runs, b)["interval"]) for runs in (alike, apart))
+    assert wide > 1.3 * narrow
+    result = compare_runs(GOLD, apart, b)
+    means = [np.mean([score(GOLD, pred)["f1"] for pred in runs]) for runs in (apart, b)]
+    assert result["difference"] == pytest.approx(means[0] - means[1]) and result["runs"] == [3, 3]
+
+
+def test_documents_and_runs_are_drawn_as_the_definition_says():
+    a = [noisy(GOLD, kept, seed=seed) for kept, seed in ((0.95, 4), (0.85, 5))]
+    b = [noisy(GOLD, kept, seed=seed) for kept, seed in ((0.8, 6), (0.7, 7), (0.75, 8))]
+    chance, differences = np.random.default_rng(3), []
+    for _ in range(1000):
+        numbers = chance.integers(40, size=40)
+        means = [
+            np.mean([f1([*runs[i], *runs[i]], numbers) for i in chance.integers(len(runs), size=len(runs))])
+            for runs in (a, b)
+        ]
+        differences.append(means[0] - means[1])
+    assert compare_runs(GOLD, a, b)["interval"] == pytest.approx(
+        list(np.percentile(differences, (2.5, 97.5))), abs=0.01
+    )

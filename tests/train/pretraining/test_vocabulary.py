@@ -1,0 +1,100 @@
+"""A vocabulary that is learned from texts, and a model with rows for its pieces."""
+
+import json
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertForMaskedLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    XLMRobertaForMaskedLM,
+)
+
+from clinx import cli
+from clinx.pretraining.vocabulary import ROLES, train_tokenizer, with_vocabulary
+from tests.conftest import NOTES
+from tests.modeling_clinx.models import tiny_config
+
+
+TEXTS = [f"{note} Paciente {number}." for note in NOTES for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return train_tokenizer(TEXTS, 200)
+
+
+def test_a_learned_tokenizer_gives_texts_back(learned):
+    for text in NOTES:
+        ids = learned(text)["input_ids"]
+        assert (ids[0], ids[-1]) == (learned.cls_token_id, learned.sep_token_id) == (0, 2)
+        assert learned.decode(ids, skip_special_tokens=True).split() == text.split()
+    assert learned.pad_token_id == 1 and train_tokenizer(TEXTS, 200, pad_first=True).pad_token_id == 0
+
+
+def test_the_same_texts_give_the_same_vocabulary(learned):
+    assert train_tokenizer(TEXTS, 200).get_vocab() == learned.get_vocab()
+
+
+def test_every_piece_stands_in_three_texts_or_is_a_character():
+    texts = [*TEXTS, " ".join(["Zacarías Zacarías"] * 50)]
+    vocabulary = train_tokenizer(texts, 200)
+    pieces = [piece for piece in vocabulary.get_vocab() if piece not in vocabulary.all_special_tokens]
+    words = [text.replace(" ", "▁") for text in texts]
+    for piece in pieces:
+        assert len(piece.strip("▁")) <= 1 or sum(piece.strip("▁") in text for text in words) >= 3, piece
+    assert any(len(piece) > 3 for piece in pieces) and not any("aca" in piece for piece in pieces)
+
+
+def models(vocab_size: int) -> list:
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    untied = RobertaConfig(vocab_size=vocab_size, pad_token_id=1, tie_word_embeddings=False, **size)
+    bert = BertConfig(vocab_size=vocab_size, pad_token_id=0, **size)
+    return [RobertaForMaskedLM(untied), BertForMaskedLM(bert)]
+
+
+def test_rows_of_new_pieces_are_the_mean_of_their_old_ones(tokenizer, learned):
+    for model in [XLMRobertaForMaskedLM(tiny_config(tokenizer)), *models(len(tokenizer))]:
+        torch.nn.init.normal_(model.get_output_embeddings().bias)
+        new = with_vocabulary(model, tokenizer, learned)
+        assert new.config.vocab_size == len(learned)
+        assert new.config.pad_token_id == learned.pad_token_id
+        places = (lambda m: m.get_input_embeddings().weight, lambda m: m.get_output_embeddings().weight)
+        places = (*places, lambda m: m.get_output_embeddings().bias)
+        old_vocabulary = tokenizer.get_vocab()
+        for piece, id in learned.get_vocab().items():
+            old = [old_vocabulary[piece]] if piece in old_vocabulary else None
+            old = old or tokenizer(piece.replace("▁", " "), add_special_tokens=False)["input_ids"]
+            if old and id >= 5:
+                for weight in places:
+                    assert torch.allclose(weight(new)[id], weight(model)[old].mean(0), atol=1e-6), piece
+        for role in ROLES:
+            after, before = (getattr(one, f"{role}_id") for one in (learned, tokenizer))
+            assert torch.equal(places[0](new)[after], places[0](model)[before])
+        same = [name for name, weight in model.state_dict().items() if "layer.0" in name]
+        assert same and all(torch.equal(model.state_dict()[name], new.state_dict()[name]) for name in same)
+
+
+def test_a_run_with_a_vocabulary_of_its_own_goes_on_with_it(pretraining_recipe, tmp_path, capsys):
+    command = ["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), "--train_tokenizer", "150"]
+    assert cli.main(command) == 0
+    assert "Names of people" in capsys.readouterr().err
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "run/model")
+    assert 50 < model.config.vocab_size <= 150
+    assert cli.main(command) == 0
+    assert "Names of people" not in capsys.readouterr().err
+
+
+def test_weights_from_scratch_need_no_model(pretraining_recipe, tmp_path, capsys):
+    recipe = tmp_path / "scratch.yaml"
+    lines = pretraining_recipe.read_text().splitlines()
+    recipe.write_text("\n".join(line for line in lines if not line.startswith("model:")))
+    command = ["pretrain", str(recipe), "--output_dir", str(tmp_path / "run"), "--from_scratch", "tiny"]
+    assert cli.main(command) == 2
+    assert "model is missing" in capsys.readouterr().err
+    assert cli.main([*command, "--train_tokenizer", "150"]) == 0
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["new_head"] is True and metrics["before"]["perplexity"] > metrics["validation"]["perplexity"]
