@@ -22,6 +22,7 @@ VERBS = {  # by what people do
     },
     "train": {
         "pretrain": "adapt a masked language model to clinical texts, as CLIN-X was made",
+        "rank-sources": "which model to start from, for annotated notes",
         "finetune": "fine-tune a concept extractor from a recipe: one model, an ensemble or its student",
         "score": "strict micro precision, recall and F1, and whether two systems differ",
         "study": "the paper's tables on your corpus",
@@ -77,7 +78,7 @@ def _run(verb: str, rest: list[str]) -> int:
         print(f"clinx: unknown verb {verb!r}, expected one of {', '.join(KNOWN)}", file=sys.stderr)
         return 2
     try:
-        import_module(f".commands.{verb}", __package__).main(rest)
+        import_module(f".commands.{verb.replace('-', '_')}", __package__).main(rest)
     except InputError as error:
         print(f"clinx {verb}: error: {error}", file=sys.stderr)
         return 2

@@ -96,6 +96,19 @@ def f1_over_steps(corpora: dict[str, dict[int, list[float]]], path: Path) -> Non
     plt.close(figure)
 
 
+def source_bars(scores: dict[str, float], path: Path) -> None:
+    """The fused score of each source as a bar, the best on top."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.35 * len(scores)), layout="constrained")
+    axes.barh(list(scores), list(scores.values()), color="tab:blue")
+    axes.invert_yaxis()
+    low, high = min(scores.values()), max(scores.values())
+    axes.set(xlabel="fused reciprocal rank", xlim=(low - 0.3 * (high - low or low), high + 0.05 * (high - low or high)))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def _pyplot():
     import matplotlib
 

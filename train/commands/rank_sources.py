@@ -1,0 +1,159 @@
+"""Which model to start from: ranks source models by how much each knows of the target's annotated notes already."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..console import console, help_with_example, printable
+from ..corpora import FORMATS, read_corpus
+from ..corpora.documents import Document, telling_problems
+from ..errors import InputError
+from ..writing import atomic_file, check_writable
+
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..transfer.ranking import Ranking
+
+
+EXAMPLE = "clinx rank-sources --target notes/train --source_models runs/meddocan org/pharmaconer --plot sources.png"
+COLUMNS = {  # as the table shows the measures
+    "leep": "LEEP",
+    "h_score": "H-score",
+    "log_me": "LogME",
+    "mention_vocabulary": "words in mentions",
+    "vocabulary": "words",
+    "trigrams": "3-grams",
+    "size": "size",
+    "procrustes": "Procrustes distance",
+    "cosine": "cosine",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Runs `clinx rank-sources`; raises InputError for what the user has to mend."""
+    args = _parser().parse_args(argv)
+    for target in (args.json, args.plot):
+        if target:
+            check_writable(Path(target))
+    documents = _read(args.target, args.target_format)
+    if args.max_sentences:
+        from ..corpora.sentences import first_sentences
+
+        documents = first_sentences(documents, args.max_sentences)
+    notes = {name: _read(path) for name, path in _notes_of(args).items()}
+    from ..transfer.ranking import rank_sources  # not above: `--help` answers at once
+
+    ranking = rank_sources(documents, args.source_models, notes, args.target_model, args.seed)
+    console().print(_table(ranking))
+    print(_recommendation(ranking))
+    if args.json:
+        with atomic_file(Path(args.json)) as file:
+            file.write(json.dumps(_as_dict(ranking), indent=2).encode("ascii") + b"\n")
+    if args.plot:
+        from ..plots import source_bars
+
+        source_bars({source.name: source.score for source in ranking.sources}, Path(args.plot))
+
+
+def _read(path: str, format: str | None = None) -> list[Document]:
+    return list(telling_problems(path, read_corpus(path, format)))
+
+
+def _notes_of(args: argparse.Namespace) -> dict[str, str]:
+    """Where the notes lie that a source learned from, as far as it is told or its run remembers them."""
+    if args.source_notes:
+        if len(args.source_notes) != len(args.source_models):
+            raise InputError(
+                f"found {len(args.source_notes)} --source_notes and {len(args.source_models)} --source_models, "
+                "expected as many, in the same order"
+            )
+        return dict(zip(args.source_models, args.source_notes, strict=True))
+    from ..recipe import Recipe
+
+    recipes = {name: Path(name, "recipe.yaml") for name in args.source_models}
+    trains = {name: Recipe.read(path).train for name, path in recipes.items() if path.is_file()}
+    return {name: train for name, train in trains.items() if Path(train).exists()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clinx rank-sources", **help_with_example(__doc__, EXAMPLE))
+    parser.add_argument("--target", required=True, metavar="PATH", help="annotated notes of the target")
+    parser.add_argument("--target-format", choices=sorted(FORMATS), help="their format (default: guessed)")
+    parser.add_argument("--max_sentences", type=int, metavar="N", help="use only their first N sentences")
+    parser.add_argument(
+        "--source_models",
+        required=True,
+        nargs="+",
+        metavar="MODEL",
+        help="models to choose from: runs, folders or names on the Hub; token classifiers, ensembles or encoders",
+    )
+    parser.add_argument(
+        "--source_notes",
+        nargs="+",
+        metavar="PATH",
+        help="the annotated notes that each of them learned from, in the same order, to compare words with (default: "
+        "those that a run's recipe names, if they are still there)",
+    )
+    parser.add_argument(
+        "--target_model",
+        metavar="MODEL",
+        help="a model trained on the target, for the Procrustes distance and the cosine",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample of words, of more than 10,000")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--plot", metavar="FILE", help="draw the fused scores to this PNG")
+    return parser
+
+
+def _table(ranking: Ranking) -> Table:
+    from rich.table import Table
+
+    names = [name for name in COLUMNS if any(_is_known(source.measures.get(name)) for source in ranking.sources)]
+    table = Table("", "source", "fused")
+    for name in names:
+        table.add_column(COLUMNS[name], justify="right")
+    for rank, source in enumerate(ranking.sources, 1):
+        values = (_shown(source.measures.get(name)) for name in names)
+        table.add_row(str(rank), printable(source.name), f"{source.score:.5f}", *values)
+    return table
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _shown(value: float | None) -> str:
+    return f"{value:,.4g}" if _is_known(value) else "–"
+
+
+def _recommendation(ranking: Ranking) -> str:
+    first = printable(ranking.sources[0].name)
+    sample = f"compared at {ranking.words:,} words of {ranking.documents} notes"
+    if len(ranking.sources) == 1:
+        return f"{sample}; there is no other source to choose"
+    share = f"ahead of the second in {100 * ranking.ahead:.0f} % of the target's parts"
+    if ranking.is_sure:
+        return f"start from {first}: it is {share} ({sample})"
+    return f"{first} comes first, but is {share}: the two first are closer than chance ({sample})"
+
+
+def _as_dict(ranking: Ranking) -> dict:
+    def known(value: float) -> float | None:
+        return value if _is_known(value) else None
+
+    return {
+        "sources": [
+            {"name": source.name, "score": source.score, **{n: known(v) for n, v in source.measures.items()}}
+            for source in ranking.sources
+        ],
+        "ahead": known(ranking.ahead),
+        "is_sure": ranking.is_sure,
+        "words": ranking.words,
+        "documents": ranking.documents,
+    }
