@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
         if target:
             check_writable(Path(target))
     documents = _read(args.target, args.target_format)
-    if args.max_sentences:
+    if args.max_sentences is not None:
         from ..corpora.sentences import first_sentences
 
         documents = first_sentences(documents, args.max_sentences)

@@ -1,0 +1,94 @@
+"""`clinx rank-sources` as a user runs it, on tiny models that learned nothing."""
+
+import json
+
+import pytest
+from transformers import XLMRobertaForTokenClassification
+
+from clinx import cli
+from clinx.corpora.formats.brat import write_brat
+from clinx.corpora.synthetic import synthetic_notes
+from clinx.transfer.ranking import rank_sources
+from hub_cards.repo import save_model_repo
+from tests.modeling_clinx.models import new_model, tiny_config
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_encoder_dir, tokenizer, tmp_path_factory):
+    """Notes, a CLIN-X model `a`, another token classifier `b` and an encoder `c`."""
+    folder = tmp_path_factory.mktemp("sources")
+    for note in synthetic_notes(6, split="train"):
+        write_brat(note, folder / "notes")
+    save_model_repo(new_model(tiny_encoder_dir, seed=1), tokenizer, folder / "a/model")
+    save_model_repo(XLMRobertaForTokenClassification(tiny_config(tokenizer)), tokenizer, folder / "b")
+    (folder / "c").symlink_to(tiny_encoder_dir)
+    return folder
+
+
+def rank(folder, *options, sources=("a", "b", "c")):
+    names = [str(folder / source) for source in sources]
+    return cli.main(["rank-sources", "--target", str(folder / "notes"), "--source_models", *names, *map(str, options)])
+
+
+def test_sources_are_ranked_in_a_table_a_file_and_a_plot(folder, tmp_path, capsys):
+    assert rank(folder, "--json", tmp_path / "ranking.json", "--plot", tmp_path / "ranking.png") == 0
+    printed = capsys.readouterr().out
+    ranking = json.loads((tmp_path / "ranking.json").read_text())
+    names = [source["name"] for source in ranking["sources"]]
+    assert sorted(names) == [str(folder / source) for source in "abc"]
+    assert [line.split()[3] for line in printed.splitlines() if line.startswith("│")] == names
+    scores = [source["score"] for source in ranking["sources"]]
+    assert scores == sorted(scores, reverse=True) and 0 <= ranking["ahead"] <= 1
+    by_name = {source["name"]: source for source in ranking["sources"]}
+    assert by_name[str(folder / "c")]["leep"] is None and by_name[str(folder / "a")]["leep"] < 0
+    assert all(source["h_score"] > 0 and source["size"] is None for source in ranking["sources"])
+    assert names[0] in printed.splitlines()[-1]
+    assert (tmp_path / "ranking.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notes_of_sources_are_compared_where_they_are_told(folder, tmp_path):
+    notes = [folder / "notes"] * 2
+    assert rank(folder, "--source_notes", *notes, "--json", tmp_path / "r.json", sources=("a", "b")) == 0
+    for source in json.loads((tmp_path / "r.json").read_text())["sources"]:
+        assert source["mention_vocabulary"] == source["vocabulary"] == 1.0 and source["size"] > 100
+
+
+def test_a_model_of_the_target_adds_the_procrustes_distance(folder, tmp_path):
+    assert rank(folder, "--target_model", folder / "a", "--json", tmp_path / "r.json", sources=("a", "c")) == 0
+    distances = {
+        source["name"][-1]: source["procrustes"] for source in json.loads((tmp_path / "r.json").read_text())["sources"]
+    }
+    assert distances["a"] == pytest.approx(0, abs=1e-6) and distances["c"] is not None
+
+
+def test_the_order_in_which_sources_are_named_changes_nothing(folder):
+    notes = synthetic_notes(6, split="train")
+    names = [str(folder / source) for source in "abc"]
+    once, turned = rank_sources(notes, names), rank_sources(notes, names[::-1])
+    assert [source.name for source in once.sources] == [source.name for source in turned.sources]
+
+
+def test_one_source_alone_is_no_choice(folder, capsys):
+    assert rank(folder, sources=("a",)) == 0
+    assert "there is no other source to choose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, sources, expected",
+    [
+        ((), ("a", "missing"), "cannot read the source"),
+        ((), ("a", "notes"), "cannot read the source"),
+        (("--source_notes", "x"), ("a", "b"), "found 1 --source_notes and 2 --source_models"),
+        (("--max_sentences", "0"), ("a", "b"), "sentences is 0, expected at least 1"),
+    ],
+)
+def test_what_cannot_be_ranked_is_told(folder, capsys, options, sources, expected):
+    assert rank(folder, *options, sources=sources) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_target_without_mentions_is_told(folder, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("Sin menciones.")
+    (tmp_path / "note.ann").write_text("")
+    assert cli.main(["rank-sources", "--target", str(tmp_path), "--source_models", str(folder / "a")]) == 2
+    assert "found no mention" in capsys.readouterr().err
