@@ -1,7 +1,8 @@
 """Strict micro precision, recall and F1 of predicted documents against gold ones, overall and by label."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 
 from ..corpora.documents import Document, without_surrogates
 from ..errors import InputError
@@ -15,6 +16,23 @@ def score(gold: Sequence[Document], pred: Sequence[Document]) -> dict:
     prediction whose text is empty carries none and is not compared.
     """
     return summarize(document_counts(gold, pred))
+
+
+def score_runs(gold: Sequence[Document], runs: Mapping[str, Sequence[Document]]) -> dict:
+    """What `score` says of each run by its name ("runs"), and of two or more "mean" and "sd" of precision, recall and
+    f1 over them (n - 1 in the denominator). InputError as of `score`, with the run's name before it."""
+    scores = {}
+    for name, pred in runs.items():
+        try:
+            scores[name] = score(gold, pred)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    result: dict = {"runs": scores}
+    if len(runs) > 1:
+        columns = {key: [run[key] for run in scores.values()] for key in ("precision", "recall", "f1")}
+        for key, statistic in (("mean", fmean), ("sd", stdev)):
+            result[key] = {name: statistic(values) for name, values in columns.items()}
+    return result
 
 
 def document_counts(gold: Sequence[Document], pred: Sequence[Document]) -> list[dict[str, Counter]]:

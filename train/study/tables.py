@@ -8,6 +8,8 @@ from ..corpora import read_corpus
 from ..corpora.documents import Document
 from ..plots import ablation_plot
 from ..run_folder import RunFolder
+from ..scoring.p_values import LEGEND as CODES
+from ..scoring.p_values import correct_family
 from ..scoring.scores import median_member, score
 from ..scoring.significance import compare
 from ..writing import atomic_file, write_json
@@ -33,6 +35,11 @@ def write_table(folder: Path, gold: Sequence[Document], titles: Mapping[str, str
                     model: compare(gold, documents, predictions[REFERENCE][model])
                     for model, documents in predictions[name].items()
                 }
+    # Holm's families: the cells of the table, and the ensembles of all rows beside their own members.
+    cells = [comparison for row in rows.values() for comparison in row.get("against_random", {}).values()]
+    gains = [row["ensemble_above_median"] for row in rows.values() if "ensemble_above_median" in row]
+    for family in (cells, gains):
+        correct_family(family)
     result = {"documents": len(gold), "written": time.strftime("%Y-%m-%d"), "rows": rows}
     write_json(folder / "ablation.json", result)
     with atomic_file(folder / "ablation.md") as file:
@@ -61,13 +68,15 @@ def _row(folder: Path, title: str, gold: Sequence[Document]) -> tuple[dict, dict
 LEGEND = """
 Strict micro F1 in % on {documents} documents; in brackets the 95 % interval of the paired
 bootstrap over documents, which knows nothing of other seeds and splits; median and best are by this F1.
+p is of the randomization test over documents, Holm the same p after Holm's correction for all differences of the
+table, with its code as in R: `{codes}`.
 All is one model, of all notes. The rows with − are random splits without that component; without context
 each sentence is a window of its own.
 """
 
 
 def as_markdown(result: dict) -> str:
-    """The table; differences are to random splits, the intervals paired bootstrap over documents."""
+    """The table; differences are to random splits, with bootstrap interval, p-value and Holm's over all of them."""
     lines = [
         "| training | median | best | ensemble | median − random's | ensemble − random's |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -77,9 +86,13 @@ def as_markdown(result: dict) -> str:
         cells = [_percent(row.get(name)) for name in ("median", "best", "ensemble")]
         cells += [_difference(against.get(name)) for name in ("median", "ensemble")]
         lines.append(f"| {row['title']} | {' | '.join(cells)} |")
-    lines.append(LEGEND.format(documents=result["documents"]).rstrip("\n"))
+    lines.append(LEGEND.format(documents=result["documents"], codes=CODES).rstrip("\n"))
     if gain := result["rows"].get(REFERENCE, {}).get("ensemble_above_median"):
-        lines += ["", f"Random splits: the ensemble is above its median member by {_difference(gain)}."]
+        lines += [
+            "",
+            f"Random splits: the ensemble is above its median member by {_difference(gain)}",
+            "(Holm's correction is over the ensembles of all rows).",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -91,4 +104,5 @@ def _difference(comparison: dict | None) -> str:
     if comparison is None:
         return ""
     low, high = (f"{100 * bound:+.2f}" for bound in comparison["interval"])
-    return f"{100 * comparison['difference']:+.2f} [{low}, {high}]"
+    p_values = f"p {comparison['p_value']:.4f}, Holm {comparison['holm_p_value']:.4f} {comparison['holm_code']}"
+    return f"{100 * comparison['difference']:+.2f} [{low}, {high}], {p_values.rstrip()}"

@@ -12,8 +12,9 @@ from clinx.commands.score import main
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import InputError
-from clinx.scoring.scores import score
-from clinx.scoring.significance import compare
+from clinx.scoring.p_values import LEGEND
+from clinx.scoring.scores import score, score_runs
+from clinx.scoring.significance import compare, compare_runs
 from tests.train.scoring.systems import GOLD, document, noisy
 
 
@@ -35,10 +36,56 @@ def test_the_command_prints_every_label_by_support_and_the_difference(files, cap
     assert [row.split()[1] for row in printed.splitlines() if row.startswith("│")] == ["X", "Y", "Z", "micro"] * 2
     assert "95 % interval [+" in printed
     assert "seed 0" in printed
+    assert "p = 0.0002 *** (approximate randomization, two-sided)" in printed and LEGEND in printed
     results = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert results["pred"] == score(GOLD, noisy(GOLD, 0.9, seed=1))
     assert results["comparison"] == compare(GOLD, noisy(GOLD, 0.9, seed=1), noisy(GOLD, 0.7, seed=2))
     assert f"{100 * results['pred']['f1']:.2f}" in printed
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The predictions of three runs of one system and two of another."""
+    runs = {"a1": (0.9, 1), "a2": (0.92, 2), "a3": (0.89, 3), "b1": (0.8, 4), "b2": (0.82, 5)}
+    runs = {str(tmp_path / f"{name}.jsonl"): noisy(GOLD, *settings) for name, settings in runs.items()}
+    for path, documents in runs.items():
+        write_jsonl(documents, path)
+    write_jsonl(GOLD, tmp_path / "gold.jsonl")
+    return runs
+
+
+def test_of_several_runs_each_is_shown_with_their_mean_and_standard_deviation(runs, tmp_path, capsys):
+    a, b = list(runs)[:3], list(runs)[3:]
+    command = ["--gold", str(tmp_path / "gold.jsonl"), "--pred", *a, "--against", *b]
+    main([*command, "--json", str(tmp_path / "scores.json")])
+    printed = capsys.readouterr().out
+    results = json.loads((tmp_path / "scores.json").read_text())
+    for side, paths in (("pred", a), ("against", b)):
+        assert results[side] == score_runs(GOLD, {path: runs[path] for path in paths})
+        percents = [f"{100 * row['f1']:.2f}" for row in [*results[side]["runs"].values(), results[side]["mean"]]]
+        assert all(f"{percent} │" in printed for percent in percents)
+        assert f"{100 * results[side]['sd']['f1']:.2f} │" in printed
+    assert results["comparison"] == compare_runs(GOLD, [runs[path] for path in a], [runs[path] for path in b])
+    assert "mean F1 (3 of pred - 2 of against)" in printed and "runs and 40 documents" in printed
+    assert "over seeds: p = 0.2000 (permutation of whole runs, two-sided; so few runs never give less than" in printed
+
+
+def test_several_runs_are_also_given_one_by_one_and_compared_with_one(runs, tmp_path, capsys):
+    a, b = list(runs)[:2], list(runs)[3]
+    main(["--gold", str(tmp_path / "gold.jsonl"), "--pred", a[0], "--pred", a[1], "--against", b, "--json", "-"])
+    results = json.loads(capsys.readouterr().out)
+    assert list(results["pred"]["runs"]) == a and results["against"] == score(GOLD, runs[b])
+    assert results["comparison"]["runs"] == [2, 1]
+
+
+def test_a_run_that_cannot_be_used_is_named(runs, tmp_path):
+    a = list(runs)
+    command = ["--gold", str(tmp_path / "gold.jsonl"), "--pred", *a[:2]]
+    with pytest.raises(InputError, match=f"^{a[0]}: found twice in --pred, expected each run once"):
+        main([*command, a[0]])
+    write_jsonl(GOLD[1:], a[1])
+    with pytest.raises(InputError, match=f"^{a[1]}: found 1 document"):
+        main(command)
 
 
 def test_json_on_stdout_is_alone_there(files, capsys):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clinx.corpora.documents import Document
 from clinx.errors import InputError
-from clinx.scoring.scores import median_member, score
+from clinx.scoring.scores import median_member, score, score_runs
 from clinx.strict_f1.matching import count_matches
 from clinx.strict_f1.strict_f1 import StrictF1
 from tests.train.scoring.systems import document
@@ -137,3 +137,19 @@ def test_the_median_of_an_even_number_is_the_lower_of_the_two_middle_ones():
     assert median_member([0.3, 0.1, 0.2]) == 2
     assert median_member([0.4, 0.1, 0.3, 0.2]) == 3
     assert median_member([0.5]) == 0
+
+
+def test_runs_have_a_mean_and_a_standard_deviation_and_one_run_has_none():
+    gold = [document("a", (0, 1, "X"), (1, 2, "X")), document("b", (0, 1, "X"), (1, 2, "X"))]
+    runs = {"all": gold, "half": [gold[0], document("b")]}
+    result = score_runs(gold, runs)
+    assert result["runs"] == {name: score(gold, pred) for name, pred in runs.items()}
+    assert result["mean"] == pytest.approx({"precision": 1, "recall": 0.75, "f1": (1 + 2 / 3) / 2})
+    assert result["sd"] == pytest.approx({"precision": 0, "recall": 0.125**0.5, "f1": (1 / 18) ** 0.5})
+    assert score_runs(gold, {"all": gold}) == {"runs": {"all": score(gold, gold)}}
+
+
+def test_a_run_on_other_documents_is_named():
+    gold = [document("a"), document("b")]
+    with pytest.raises(InputError, match=r"^seed-2: found 1 document\(s\) in the gold but not predicted: 'b'"):
+        score_runs(gold, {"seed-1": gold, "seed-2": gold[:1]})

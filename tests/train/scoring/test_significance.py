@@ -2,6 +2,7 @@
 
 import random
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from scipy.stats import bootstrap, permutation_test
 
 from clinx.corpora.documents import Document, Entity
 from clinx.errors import InputError
+from clinx.scoring import significance
 from clinx.scoring.scores import score
-from clinx.scoring.significance import compare, compare_runs
-from tests.train.scoring.systems import GOLD, document, noisy
+from clinx.scoring.significance import compare, compare_runs, document_p_value, run_p_value
+from tests.train.scoring.systems import GOLD, binomial_interval, document, noisy, outcomes
 
 
 def test_a_system_does_not_differ_from_itself():
@@ -119,3 +121,89 @@ def test_documents_and_runs_are_drawn_as_the_definition_says():
     assert compare_runs(GOLD, a, b)["interval"] == pytest.approx(
         list(np.percentile(differences, (2.5, 97.5))), abs=0.01
     )
+
+
+def test_of_one_run_each_the_p_value_is_that_of_compare():
+    for n in (9, 40):
+        a, b = noisy(GOLD[:n], 0.9, seed=1), noisy(GOLD[:n], 0.85, seed=2)
+        runs = compare_runs(GOLD[:n], [a], [b])
+        assert compare(GOLD[:n], a, b).items() < runs.items()
+        assert runs["p_value_of_runs"] == 1.0
+
+
+@pytest.mark.parametrize(("runs_a", "runs_b"), [(1, 1), (2, 2), (3, 1)])
+def test_the_p_value_over_documents_is_that_of_all_swaps_one_by_one(runs_a, runs_b):
+    chance = np.random.default_rng(7)
+    rates = chance.beta(6, 3, size=7)
+    a, b = ([outcomes(rates, chance) for _ in range(n)] for n in (runs_a, runs_b))
+    differences = []
+    for swaps in product((False, True), repeat=7):
+        pooled = np.zeros((2, 2))  # of each system: matches, and gold + predicted mentions, a run
+        for document_number, is_swapped in enumerate(swaps):
+            for system, runs in enumerate((b, a) if is_swapped else (a, b)):
+                pooled[system] += np.mean([run[document_number] for run in runs], axis=0)
+        f1 = 2 * pooled[:, 0] / pooled[:, 1]
+        differences.append(f1[0] - f1[1])
+    below, above = (np.mean([sign * (other - differences[0]) <= 1e-12 for other in differences]) for sign in (1, -1))
+    assert document_p_value(a, b, chance) == pytest.approx(min(1, 2 * min(below, above)))
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (4, 2), (2, 5)])
+def test_the_p_value_over_runs_is_that_of_scipys_exact_permutation(sizes):
+    chance = np.random.default_rng(2)
+    a, b = (chance.normal(0.9, 0.02, size) for size in sizes)
+    exact = permutation_test((a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True).pvalue
+    assert run_p_value(a, b, chance) == pytest.approx(exact)
+
+
+def test_runs_that_are_too_many_to_permute_in_all_ways_are_drawn():
+    chance = np.random.default_rng(3)
+    a, b = chance.normal(0.90, 0.01, 10), chance.normal(0.908, 0.01, 10)
+    exact = permutation_test(
+        (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), vectorized=True, n_resamples=np.inf
+    ).pvalue
+    assert run_p_value(a, b, chance) == pytest.approx(exact, abs=0.02)
+
+
+def test_the_p_value_over_documents_knows_no_order_of_runs():
+    gold = GOLD[:9]
+    a, b = ([noisy(gold, kept, seed) for seed in seeds] for kept, seeds in ((0.9, (1, 2)), (0.86, (3, 4))))
+    p_values = {compare_runs(gold, *runs)["p_value"] for runs in ((a, b), (a[::-1], b), (a + a, b + b))}
+    assert len(p_values) == 1
+
+
+TRIALS = 2000
+
+
+def rejections(runs_a: int, runs_b: int, documents: int, spread: float, seed: int) -> dict[str, float]:
+    """How often each test rejects at 5 % where both sides are runs of one training, whose seeds have an effect of this
+    spread on the rates of all documents."""
+    chance, rejected = np.random.default_rng(seed), {"documents": 0, "runs": 0}
+    for _ in range(TRIALS):
+        rates = chance.beta(8, 2, size=documents)
+        runs = [outcomes(np.clip(rates + spread * chance.normal(), 0, 1), chance) for _ in range(runs_a + runs_b)]
+        f1 = np.array([2 * run[:, 0].sum() / run[:, 1].sum() for run in runs])
+        rejected["documents"] += document_p_value(runs[:runs_a], runs[runs_a:], chance) <= 0.05
+        rejected["runs"] += run_p_value(f1[:runs_a], f1[runs_a:], chance) <= 0.05
+    rates = {name: times / TRIALS for name, times in rejected.items()}
+    print(f"{runs_a} and {runs_b} runs, {documents} documents, spread of seeds {spread}: {rates}")
+    return rates
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs_a", "runs_b", "documents"), [(1, 1, 10), (1, 1, 30), (3, 3, 10), (3, 1, 10)])
+def test_one_null_pair_in_twenty_is_told_apart(runs_a, runs_b, documents, monkeypatch):
+    """Ten documents are swapped in all ways; thirty would have a thousand million."""
+    monkeypatch.setattr(significance, "RESAMPLES", 1024 if documents == 10 else 1000)
+    low, high = binomial_interval(0.05, TRIALS)
+    assert low <= rejections(runs_a, runs_b, documents, spread=0, seed=101)["documents"] <= high
+
+
+@pytest.mark.slow
+def test_where_seeds_have_an_effect_the_test_over_runs_holds_and_that_over_documents_does_not(monkeypatch):
+    """What the docstring of `compare_runs` says: the one knows of seeds, the other does not."""
+    monkeypatch.setattr(significance, "RESAMPLES", 1024)
+    rates = rejections(4, 4, 10, spread=0.03, seed=6)
+    low, high = binomial_interval(2 / 70, TRIALS)  # of 70 permutations, only the two outermost are below 5 %
+    assert low <= rates["runs"] <= high
+    assert rates["documents"] > 0.1

@@ -12,6 +12,7 @@ from clinx.errors import InputError
 from clinx.finetuning.data import read_annotated
 from clinx.finetuning.ensemble import run_recipe
 from clinx.recipe import Recipe
+from clinx.scoring.p_values import LEGEND, holm
 from clinx.study.ablation import ROWS, ablation
 
 
@@ -41,6 +42,10 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
     assert "ensemble" not in rows["all"] and "against_random" not in rows["random"]
     low, high = rows["no-crf"]["against_random"]["ensemble"]["interval"]
     assert low <= rows["no-crf"]["ensemble"] - rows["random"]["ensemble"] <= high
+    cells = [cell for row in rows.values() for cell in row.get("against_random", {}).values()]
+    assert len(cells) == 11 and [cell["holm_p_value"] for cell in cells] == list(holm([c["p_value"] for c in cells]))
+    assert all(f"p {cell['p_value']:.4f}, Holm {cell['holm_p_value']:.4f}" in table for cell in cells)
+    assert LEGEND in table and "holm_code" in rows["no-crf"]["ensemble_above_median"]
     settings = {row.name: Recipe.read(folder / row.name / "recipe.yaml").recorded() for row in ROWS}
     assert settings["no-biose"]["scheme"] == "BIO" and settings["no-crf"]["head"] == "linear"
     assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
