@@ -31,7 +31,7 @@ VERBS = {  # by what people do
         "push": "push a model, a dataset, a metric or an app to the Hub with its card: private by default",
     },
 }
-GOES_ON = ("finetune", "predict", "study")  # what an interruption leaves is taken up again
+GOES_ON = ("pretrain", "finetune", "predict", "study")  # what an interruption leaves is taken up again
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
 
 

@@ -20,7 +20,7 @@ from ..writing import exclusive
 from .language_model import LanguageModel, read_language_model
 from .masking import MaskingCollator
 from .recipe import PretrainingRecipe
-from .trainer import KeepRevisions, MaskedLanguageModelTrainer, measures
+from .trainer import KeepRevisions, MaskedLanguageModelTrainer, NewHeadFirst, measures
 
 
 PEAKS = {  # operations a second of GPUs in bf16 or fp16, dense, as their data sheets say
@@ -133,6 +133,8 @@ def trainer_for(
         data_collator=MaskingCollator(language_model.tokenizer, recipe.mlm_probability, recipe.whole_words),
         processing_class=language_model.tokenizer,
     )
+    if language_model.has_new_head and not recipe.from_scratch and recipe.new_head_steps:
+        trainer.add_callback(NewHeadFirst(recipe.new_head_steps))
     if recipe.revision_steps:
         folder = recipe.folder / "revisions"
         trainer.add_callback(KeepRevisions(recipe.revision_steps, folder, language_model.tokenizer))

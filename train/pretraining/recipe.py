@@ -107,6 +107,12 @@ class PretrainingOptimizationSettings:
     warmup_steps: float = setting(
         0, "Warm-up: steps, or a share of all.", published=True, of_trainer=True, numbers=NOT_NEGATIVE
     )
+    new_head_steps: float = setting(
+        0,
+        "Steps, or a share of all, in which a new head learns alone: of a model that had none.",
+        published=True,
+        numbers=NOT_NEGATIVE,
+    )
     weight_decay: float = setting(0.0, "Weight decay of AdamW.", published=True, of_trainer=True, numbers=NOT_NEGATIVE)
     max_grad_norm: float = setting(
         1.0, "Gradients are clipped at this norm.", published=True, of_trainer=True, numbers=NOT_NEGATIVE

@@ -92,6 +92,21 @@ class KeepRevisions(TrainerCallback):
             save_model_repo(model, self.tokenizer, self.folder / f"step-{state.global_step}")
 
 
+class NewHeadFirst(TrainerCallback):
+    """Leaves the encoder as it is for the first `steps` steps, or that share of all, while a new head learns.
+
+    The gradients of a random head would else move the encoder away from what it knows (Kumar et al. 2022).
+    """
+
+    def __init__(self, steps: float):
+        self.steps = steps
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if state.global_step < (self.steps * state.max_steps if self.steps < 1 else self.steps):
+            for weight in model.base_model.parameters():
+                weight.grad = None
+
+
 def measures(total: float, count: int) -> dict[str, float]:
     """Mean loss in nats, and perplexity, of a summed loss; a perplexity stays a number up to 700 nats."""
     loss = total / max(1, count)

@@ -312,3 +312,16 @@ def test_an_encoder_without_a_head_gets_a_new_one_and_is_told(pretraining_recipe
     run = pretrained(pretraining_recipe, tmp_path / "run", "--model", str(tmp_path / "encoder"))
     assert "the perplexity before training means nothing" in capsys.readouterr().err
     assert json.loads((run / "metrics.json").read_text())["new_head"] is True
+
+
+def test_a_new_head_learns_alone_at_first(pretraining_recipe, tokenizer, tmp_path):
+    XLMRobertaModel(tiny_config(tokenizer), add_pooling_layer=False).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    start = load_file(tmp_path / "encoder/model.safetensors")
+    settings = ["--model", str(tmp_path / "encoder"), "--revision_steps", "2"]
+    run = pretrained(pretraining_recipe, tmp_path / "run", *settings, "--new_head_steps", "2")
+    kept, last = (load_file(folder / "model.safetensors") for folder in (run / "revisions/step-2", run / "model"))
+    moved = [{name for name in start if not torch.equal(start[name], w[f"roberta.{name}"])} for w in (kept, last)]
+    assert not moved[0] and len(moved[1]) > len(start) / 2
+    heads = [name for name in kept if name.startswith("lm_head.dense")]
+    assert heads and not any(torch.equal(kept[name], last[name]) for name in heads)
