@@ -68,9 +68,7 @@ def _find(given: str) -> Source:
     is_folder = Path(given).is_dir()
     name, _, revision = (given, "", "") if is_folder else given.partition("@")
     if revision and Path(name).is_dir():
-        raise InputError(
-            f"{given}: {name} is a folder, and only a repo on the Hub has revisions: name the folder alone"
-        )
+        raise InputError(f"{given}: {name} is a folder, and only a repo on the Hub has revisions: leave it out")
     refuse_no_model(name)
     with _one_line(f"cannot start from the source {given}"):
         version = model_commit(name, revision or None)
