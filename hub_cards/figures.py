@@ -8,6 +8,7 @@ from .errors import HubError
 
 
 OF_PRETRAINING = ("before", "new_head", "blocks", "steps", "subwords", "subwords_per_second", "share_of_peak")
+OF_START_AND_MACHINE = ("unrepresentable", "device", "versions", "base_model", "sources")
 OLD_NAMES = {"split_kind": "split"}  # of settings that were renamed: a run has one of the two
 
 
@@ -25,7 +26,7 @@ def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
         **scores,
         **(_of_pretraining(metrics) if "before" in metrics else {}),
         "settings": _published_settings(settings, publishable_settings),
-        **{name: first[name] for name in ("unrepresentable", "device", "versions", "base_model") if name in first},
+        **{name: first[name] for name in OF_START_AND_MACHINE if name in first},
         "documents": _pooled(first.get("documents")) if "members" in metrics else first.get("documents"),
         "seconds": None if None in seconds else sum(seconds),
         "split": settings.get("split_kind", settings.get("split")),

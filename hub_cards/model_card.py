@@ -40,8 +40,9 @@ def save_model_card(
         labels: the entity types.
         example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `entity_group`, `score`.
         figures: of the run: `validation` and `test` (strict scores), `settings`, `documents`, `unrepresentable`,
-            `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub); any may be missing. They
-            hold no paths.
+            `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub, or several), `sources` (of
+            transfer: `name` and `revision` on the Hub, if it is there, and `member` of an ensemble); any may be
+            missing. They hold no paths.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
         revision: what the card tells to load.
     """
@@ -128,6 +129,7 @@ def _card_data(
     split: str,
 ) -> ModelCardData:
     """The front matter; `measures` are results on `split`, by names such as "strict micro f1"."""
+    revisions = {source["name"]: source["revision"] for source in figures.get("sources", ()) if "name" in source}
     datasets_on_hub, dataset = _on_hub(card_fields.datasets), _joined(card_fields.datasets) or "unnamed"
     results = [
         EvalResult(
@@ -148,6 +150,7 @@ def _card_data(
         pipeline_tag=task,
         tags=["clin-x", "clinical", "medical", *tags],
         base_model=figures.get("base_model"),
+        **({"base_model_revision": revisions} if revisions else {}),
         datasets=datasets_on_hub or None,
         metrics=[_metric(measure) for measure in measures] or None,
         model_name=_name(repo_id) if measures else None,

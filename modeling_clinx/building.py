@@ -25,7 +25,9 @@ _IRRELEVANT = re.compile(
 )
 
 
-def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, **config_kwargs):
+def from_encoder(
+    cls, name_or_path: str, entity_types, *, hub_kwargs: dict | None = None, member: int = 0, **config_kwargs
+):
     """A new token classifier on a pretrained encoder; classifier and CRF begin untrained.
 
     Args:
@@ -33,22 +35,12 @@ def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | Non
             `llange/xlm-roberta-large-spanish-clinical`, or another token classifier, whose encoder is taken.
         entity_types: names of the entity types.
         hub_kwargs: `revision`, `token`, `cache_dir` … for loading the encoder.
+        member: which one's encoder is taken of an ensemble, counted from 0.
         config_kwargs: settings of `ClinXConfig`.
 
     Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
     """
-    hub_kwargs = hub_kwargs or {}
-    tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
-    if not tokenizer.is_fast:
-        raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
-    kwargs = {"dtype": torch.float32, **hub_kwargs}
-    kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
-    if kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
-        known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
-        encoder = known.from_pretrained(name_or_path, **kwargs).encoder
-    else:
-        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
-        encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
+    encoder, tokenizer = load_encoder(name_or_path, hub_kwargs, member)
     longest = max_positions(encoder)
     if longest is not None:
         config_kwargs["window_length"] = min(config_kwargs.get("window_length", 512), longest)
@@ -56,6 +48,46 @@ def from_encoder(cls, name_or_path: str, entity_types, *, hub_kwargs: dict | Non
     model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
     model.encoder = encoder
     return model
+
+
+def load_encoder(name_or_path: str, hub_kwargs: dict | None = None, member: int = 0):
+    """An encoder in float32, and its fast tokenizer; arguments and errors are those of `from_encoder`."""
+    hub_kwargs = hub_kwargs or {}
+    tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
+    if not tokenizer.is_fast:
+        raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json), which gives character offsets")
+    kwargs = {"dtype": torch.float32, **hub_kwargs}
+    kind = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0].get("model_type", "")
+    if member:
+        encoder = load_member(name_or_path, member, **kwargs).encoder
+    elif kind.startswith(ClinXConfig.model_type):  # an ensemble gives its first member's
+        known = ClinXModel if kind == ClinXConfig.model_type else AutoModel
+        encoder = known.from_pretrained(name_or_path, **kwargs).encoder
+    else:
+        encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
+        encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
+    return encoder, tokenizer
+
+
+class _OneMember(ClinXForTokenClassification):
+    """A member that is read out of an ensemble's file, in which the others are no surprise."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^members\."]
+
+
+def load_member(name_or_path: str, member: int = 0, **kwargs) -> ClinXForTokenClassification:
+    """One model of an ensemble, counted from 0, without the others in memory; or a single model.
+
+    Args:
+        kwargs: for `from_pretrained`.
+    """
+    hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
+    settings = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0]
+    if settings["model_type"] == ClinXConfig.model_type:
+        return ClinXForTokenClassification.from_pretrained(name_or_path, **kwargs)
+    config = ClinXEnsembleConfig.from_pretrained(name_or_path, **hub_kwargs)
+    renamed = {rf"^members\.{member}\.": ""}
+    return _OneMember.from_pretrained(name_or_path, config=config, key_mapping=renamed, **kwargs)
 
 
 def max_positions(encoder) -> int | None:

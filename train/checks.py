@@ -1,5 +1,6 @@
 """What a recipe may not say, found before anything is read or trained."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from os.path import expanduser
@@ -47,8 +48,9 @@ def with_checked_values(recipe):
         if value == "" or value == []:
             advice = ", or leave it out" if item.default is None else ""
             raise SettingError(f"{name} is empty: give it a value{advice}", name)
-        if value is not None and numbers is not None and value not in numbers:
-            raise SettingError(f"{name} is {value}, expected {numbers}", name)
+        for number in value if isinstance(value, list) else [value]:
+            if number is not None and numbers is not None and number not in numbers:
+                raise SettingError(f"{name} is {number}, expected {numbers}", name)
     paths = {name: getattr(recipe, name) for name, item in recipe.settings().items() if item.metadata["is_path"]}
     return recipe.changed(**{name: _expanded(path) for name, path in paths.items() if path})
 
@@ -62,7 +64,7 @@ def checked(recipe):
 
     Raises SettingError for the first setting that does not go with the others.
     """
-    for faults in (_documents, _model, _schedule, _selection):
+    for faults in (_documents, _model, _transfer, _schedule, _selection):
         for setting, fault in faults(recipe):
             raise SettingError(fault, setting)
     return _without_schedule(_with_context_that_fits(recipe))
@@ -88,6 +90,12 @@ def _documents(recipe) -> Iterator[tuple[str, str]]:
 
 
 def _model(recipe) -> Iterator[tuple[str, str]]:
+    if not recipe.encoder and not recipe.sources:
+        help = SETTINGS["encoder"].metadata["help"]
+        yield "encoder", f"the setting --encoder is missing, and there is no source_model: {help}"
+    if recipe.revision and not recipe.encoder:
+        advice = f"source_model: NAME@{recipe.revision}"
+        yield "revision", f"revision is that of an encoder, and none is named: for that of a source, set {advice}"
     if recipe.revision and Path(recipe.encoder).exists():
         yield (
             "revision",
@@ -100,6 +108,26 @@ def _model(recipe) -> Iterator[tuple[str, str]]:
             "context_size",
             f"context_size is {recipe.context_size}, but a window of {recipe.window_length} subwords has room for at "
             f"most {longest} on each side: make context_size smaller or window_length larger",
+        )
+
+
+def _transfer(recipe) -> Iterator[tuple[str, str]]:
+    names, weights = recipe.source_models or [], recipe.source_weights
+    if recipe.source_model and names:
+        yield "source_models", "source_model and source_models both say where to start: leave one of them out"
+    if twice := [name for name in names if names.count(name) > 1]:
+        yield "source_models", f"source_models names {twice[0]} twice: keep one, or give it a larger source_weights"
+    if weights and len(weights) != len(names):
+        yield (
+            "source_weights",
+            f"source_weights has {len(weights)} numbers for {len(names)} source_models",
+        )
+    if weights and not sum(weights):
+        yield "source_weights", "source_weights are all 0: give some of source_models a weight above 0"
+    if recipe.transfer_head == "shared" and not recipe.source_model:
+        yield (
+            "transfer_head",
+            "transfer_head is shared, and there is no source_model whose labels could be: name one, or leave it out",
         )
 
 
@@ -185,3 +213,17 @@ def check_entity_types(names: Sequence[str], where: str) -> None:
     for group in alike.values():
         if len(group) > 1:
             print(f"note: {where}: the entity types {', '.join(group)} differ only by case", file=sys.stderr)
+
+
+def refuse_no_model(model: str) -> None:
+    """Raises InputError for a path where no model is; what may be a name on the Hub is left to the Hub."""
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            inside = path / "model"
+            hint = f"; did you mean {inside}?" if (inside / "config.json").is_file() else ""
+            raise InputError(f"{model}: found no config.json in this folder, expected a model's{hint}")
+    elif path.exists():
+        raise InputError(f"{model}: found a file, expected the folder or the Hub name of a model")
+    elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith((".", "/")):
+        raise InputError(f"{model}: found no such folder, expected the folder or the Hub name of a model")

@@ -16,6 +16,7 @@ from .settings import (
     OptimizationSettings,
     RunSettings,
     SplitSettings,
+    TransferSettings,
 )
 from .writing import atomic_file
 
@@ -107,7 +108,15 @@ class RecipeBase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(RecipeBase, RunSettings, SplitSettings, OptimizationSettings, ModelSettings, DocumentSettings):
+class Recipe(
+    RecipeBase,
+    RunSettings,
+    SplitSettings,
+    OptimizationSettings,
+    TransferSettings,
+    ModelSettings,
+    DocumentSettings,
+):
     """All settings of a fine-tuning run (Lange et al. 2022, section 4, are the defaults)."""
 
     verb: ClassVar[str] = "finetune"
@@ -125,6 +134,11 @@ class Recipe(RecipeBase, RunSettings, SplitSettings, OptimizationSettings, Model
     def is_ensemble(self) -> bool:
         """Whether it trains members of an ensemble, all or one."""
         return self.splits is not None or self.split_file is not None
+
+    @property
+    def sources(self) -> list[str]:
+        """The fine-tuned models that it starts from, as it names them."""
+        return self.source_models or ([self.source_model] if self.source_model else [])
 
     def checked(self) -> "Recipe":
         return checked(super().checked())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType
-from typing import NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -111,8 +111,9 @@ def _with_settings(parser: argparse.ArgumentParser, kind: type) -> argparse.Argu
             options = {"help": _help(item), "choices": item.metadata["choices"], "default": argparse.SUPPRESS}
             if of_setting is bool:
                 options |= {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
-            elif of_setting == list[str]:
-                options |= {"nargs": "+", "metavar": "TEXT"}
+            elif get_origin(of_setting) is list:
+                (of_item,) = get_args(of_setting)
+                options |= {"nargs": "+", "type": of_item, "metavar": METAVARS[of_item]}
             else:
                 options |= {"type": of_setting, "metavar": None if options["choices"] else METAVARS[of_setting]}
             section.add_argument(f"--{item.name}", **options)

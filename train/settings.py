@@ -118,7 +118,9 @@ class DocumentSettings:
 class ModelSettings:
     """Model"""
 
-    encoder: str = setting(help="Folder or Hub name of the language model to start from.", is_path=True)
+    encoder: str | None = setting(
+        None, "Folder or Hub name of the language model to start from (default: that of source_model).", is_path=True
+    )
     revision: str | None = setting(None, "Revision of the encoder on the Hub.")
     head: str = setting(
         "crf",
@@ -148,6 +150,30 @@ class ModelSettings:
         512, "Longest window in subwords, with special tokens.", published=True, numbers=Numbers(minimum=8)
     )
     dropout: float = setting(0.1, "Dropout probability before the classifier.", published=True, numbers=PROBABILITY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """Transfer"""
+
+    source_model: str | None = setting(
+        None,
+        "Start from the encoder of this fine-tuned model: a folder, a Hub name, or NAME@REVISION; of an ensemble, from "
+        "its median member by validation score.",
+        is_path=True,
+    )
+    source_models: list[str] | None = setting(
+        None, "Start from the mean of these models' encoders, which descend from the same pretrained one.", is_path=True
+    )
+    source_weights: list[float] | None = setting(
+        None, "Weights of source_models in their mean (default: equal).", published=True, numbers=NOT_NEGATIVE
+    )
+    transfer_head: str = setting(
+        "new",
+        "Classifier and CRF: new, or with what source_model has learned of the labels that both share.",
+        choices=("new", "shared"),
+        published=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,5 +299,12 @@ class RunSettings:
     )
 
 
-GROUPS = (DocumentSettings, ModelSettings, OptimizationSettings, SplitSettings, RunSettings)  # docstrings are headings
+GROUPS = (  # their docstrings are headings
+    DocumentSettings,
+    ModelSettings,
+    TransferSettings,
+    OptimizationSettings,
+    SplitSettings,
+    RunSettings,
+)
 SETTINGS: dict[str, Field] = {item.name: item for group in GROUPS for item in fields(group)}

@@ -80,6 +80,40 @@ def test_a_result_on_a_benchmark_is_one_on_its_test_notes(tmp_path, figures, spl
     assert {result.dataset_type for result in card.data.eval_results} == {"custom"}
 
 
+@pytest.mark.parametrize(
+    "start, line, names",
+    [
+        (
+            {"base_model": "org/a", "sources": [{"name": "org/a", "revision": "1a2b3c4d5e", "member": 3}]},
+            "the encoder of [org/a](https://huggingface.co/org/a/tree/1a2b3c4d5e) at `1a2b3c4`, member 3 of that "
+            "ensemble",
+            {"base_model": "org/a", "base_model_revision": {"org/a": "1a2b3c4d5e"}},
+        ),
+        (
+            {"base_model": "org/a", "sources": [{"name": "org/a", "revision": "1a2b3c4d5e"}, {}]},
+            "the mean of the encoders of [org/a](https://huggingface.co/org/a/tree/1a2b3c4d5e) at `1a2b3c4`; a "
+            "fine-tuned model that is not on the Hub",
+            {"base_model": "org/a", "base_model_revision": {"org/a": "1a2b3c4d5e"}},
+        ),
+        (
+            {"base_model": "org/encoder", "sources": [{}]},
+            "the encoder of a fine-tuned model that is not on the Hub (which descends from org/encoder)",
+            {"base_model": "org/encoder"},
+        ),
+        ({"sources": [{}]}, "the encoder of a fine-tuned model that is not on the Hub", {}),
+        ({"base_model": "org/encoder"}, "org/encoder", {"base_model": "org/encoder"}),
+    ],
+)
+def test_the_card_names_the_sources_on_the_hub_and_their_commits(tmp_path, start, line, names):
+    (tmp_path / "metrics.json").write_text(json.dumps(start))
+    content = {"figures": published_figures(tmp_path, []), "labels": ["A"], "example": {"text": "x", "entities": []}}
+    save_model_card(tmp_path, "org/x", CardFields(), **content)
+    content = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"\n- Started from: {line}\n" in content
+    data = ModelCard(content).data.to_dict()
+    assert {name: value for name, value in data.items() if name.startswith("base_model")} == names
+
+
 def test_the_card_of_an_ensemble_lists_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
     members = [save_model_repo(new_model(tiny_encoder_dir, seed=n), tokenizer, tmp_path / f"m{n}") for n in (1, 2)]
     save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..fingerprint import model_commit
 from ..recipe import Recipe
 from ..run_folder import Inputs
+from .sources import find_sources
 from .splits import Splits, hold_out, make_splits, pick
 
 
@@ -194,5 +195,6 @@ def inputs_of(recipe: Recipe, documents: Mapping[str, Sequence[Document]]) -> In
             try:
                 inputs[use] = model_commit(name, revision)
             except OSError as error:
-                raise InputError(f"cannot start from the {use} {name}: {error}") from error
-    return inputs
+                fault = str(error).strip().splitlines()[0]
+                raise InputError(f"cannot start from the {use} {name}: {fault}") from error
+    return inputs | {f"source {source.given}": source.identity for source in find_sources(recipe)}

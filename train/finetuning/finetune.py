@@ -31,6 +31,7 @@ from ..writing import exclusive
 from .callbacks import SelectByTrainingLoss
 from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
+from .sources import Source, find_sources, model_from_sources
 from .trainer import ClinXTrainer
 from .windows import TrainingWindows
 
@@ -68,7 +69,8 @@ def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
     # 3. Model and tokenizer
     args.seed += data.seed_offset
     set_seed(args.seed)
-    model, tokenizer = new_model(recipe, data.entity_types)
+    sources = find_sources(recipe)
+    model, tokenizer = new_model(recipe, sources, data.entity_types)
 
     # 4. Labelled windows
     windows = windows_of(recipe, data, tokenizer, model.config, args.seed)
@@ -81,7 +83,7 @@ def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model)
         save_model_repo(model, tokenizer, run.model)
-        metrics = run_metrics(recipe, data, windows, trainer)
+        metrics = run_metrics(recipe, data, windows, trainer) | starting_point(recipe, sources)
         metrics |= evaluate(DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size), data, run)
         training_curves(trainer.state.log_history, run.path / "curves.png")
         metrics["seconds"] = None if is_resumed else round(time.time() - start, 1)  # not of its last part alone
@@ -102,16 +104,14 @@ def documents_of(recipe: Recipe) -> MemberData:
     return data._replace(unlabelled=unlabelled_notes(recipe, data)) if recipe.unlabelled else data
 
 
-def new_model(recipe: Recipe, entity_types: list[str]):
-    """An untrained classifier and CRF on the recipe's encoder, and its tokenizer."""
-    hub_kwargs = {"revision": recipe.revision} if recipe.revision else {}
+def new_model(recipe: Recipe, sources: list[Source], entity_types: list[str]):
+    """An untrained classifier and CRF on the recipe's encoder, or its sources', and the tokenizer."""
     names = set(ModelSettings.__dataclass_fields__) - {"encoder", "revision"}
     config = {name: getattr(recipe, name) for name in sorted(names)}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, **hub_kwargs)
-        model = ClinXForTokenClassification.from_encoder(recipe.encoder, entity_types, hub_kwargs=hub_kwargs, **config)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot start from the encoder {recipe.encoder}: {error}") from error
+    if sources:
+        model, tokenizer = model_from_sources(recipe, sources, entity_types, config)
+    else:
+        model, tokenizer = _model_from_encoder(recipe, entity_types, config)
     if model.config.window_length < recipe.window_length:
         print(
             f"note: windows have {model.config.window_length} subwords rather than {recipe.window_length}: the encoder "
@@ -120,6 +120,16 @@ def new_model(recipe: Recipe, entity_types: list[str]):
         )
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):  # as the Trainer would, but also where it is not used
         setattr(model.config, name, getattr(tokenizer, name))
+    return model, tokenizer
+
+
+def _model_from_encoder(recipe: Recipe, entity_types: list[str], config: dict):
+    hub_kwargs = {"revision": recipe.revision} if recipe.revision else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(recipe.encoder, **hub_kwargs)
+        model = ClinXForTokenClassification.from_encoder(recipe.encoder, entity_types, hub_kwargs=hub_kwargs, **config)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot start from the encoder {recipe.encoder}: {error}") from error
     return model, tokenizer
 
 
@@ -180,7 +190,6 @@ def run_metrics(recipe: Recipe, data: MemberData, windows: TrainingWindows, trai
     """What `metrics.json` tells of a run besides scores and duration."""
     return {
         "settings": recipe.recorded(),
-        "base_model": None if Path(recipe.encoder).exists() else recipe.encoder,  # on the Hub
         "documents": {part: len(getattr(data, part)) for part in ("train", "unlabelled", "validation", "test")},
         "windows": len(windows),
         "labelled_subwords": int(windows.sizes().sum()),
@@ -191,6 +200,15 @@ def run_metrics(recipe: Recipe, data: MemberData, windows: TrainingWindows, trai
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
         "log": trainer.state.log_history,
     }
+
+
+def starting_point(recipe: Recipe, sources: list[Source]) -> dict:
+    """The models on the Hub that the run started from, `base_model`, and all its sources, without any path."""
+    on_hub = [source.name for source in sources if source.is_on_hub]
+    if not on_hub and recipe.encoder and not Path(recipe.encoder).exists():
+        on_hub = [recipe.encoder]
+    base_model = on_hub if len(on_hub) > 1 else next(iter(on_hub), None)
+    return {"base_model": base_model, "sources": [source.published() for source in sources]}
 
 
 def evaluate(predictor: DocumentPredictor, data: MemberData, run: RunFolder) -> dict:

@@ -1,6 +1,5 @@
 """A model repo as a predictor."""
 
-import re
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokeni
 
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
 
+from ..checks import refuse_no_model
 from ..errors import InputError
 
 
@@ -51,17 +51,3 @@ def checked_device(name: str | None) -> str:
         here += ["mps"] if torch.backends.mps.is_available() else []
         raise InputError(f"found the device {name!r}, expected one that is here: {', '.join(here)}") from None
     return name
-
-
-def refuse_no_model(model: str) -> None:
-    """Raises InputError for a path where no model is; what may be a name on the Hub is left to the Hub."""
-    path = Path(model)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            inside = path / "model"
-            hint = f"; did you mean {inside}?" if (inside / "config.json").is_file() else ""
-            raise InputError(f"{model}: found no config.json in this folder, expected a model's{hint}")
-    elif path.exists():
-        raise InputError(f"{model}: found a file, expected the folder or the Hub name of a model")
-    elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith((".", "/")):
-        raise InputError(f"{model}: found no such folder, expected the folder or the Hub name of a model")

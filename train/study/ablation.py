@@ -50,6 +50,8 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
     """
     if not (recipe.test or recipe.test_fraction):
         raise InputError("the study needs documents that judge: name test, or a test_fraction to hold out")
+    if recipe.transfer_head == "shared":
+        raise InputError("rows of the study have other heads and schemes, which share none: set transfer_head: new")
     args = training_arguments(recipe)
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
         return _train_rows(recipe.changed(splits=recipe.splits or 5, split_kind="random"), args, train)

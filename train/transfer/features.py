@@ -17,7 +17,7 @@ from modeling_clinx.windows_clinx import Tokens, special_affixes, tokenize, wind
 
 from ..console import Progress
 from ..errors import InputError
-from .encoders import Encoder, describe_encoder, refuse_other_encoder
+from ..finetuning.encoders import Encoder, describe_encoder, refuse_other_encoder
 from .sample import Sample
 
 

@@ -5,7 +5,7 @@ import torch
 from transformers import XLMRobertaModel
 
 from clinx.errors import InputError
-from clinx.transfer.encoders import describe_encoder, refuse_other_encoder
+from clinx.finetuning.encoders import describe_encoder, refuse_other_encoder
 from tests.modeling_clinx.models import new_model, tiny_config
 
 
