@@ -30,6 +30,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy"), PUSHES),
     **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
 }
+AUTO = "auto"  # as source_model: that of source_models which `clinx rank-sources` puts first
 SCHEDULE = {"lr_scheduler_type": "linear", "warmup_steps": 0}  # of transformers, where a recipe sets none
 
 
@@ -113,7 +114,10 @@ def _model(recipe) -> Iterator[tuple[str, str]]:
 
 def _transfer(recipe) -> Iterator[tuple[str, str]]:
     names, weights = recipe.source_models or [], recipe.source_weights
-    if recipe.source_model and names:
+    if recipe.source_model == AUTO:
+        if len(names) < 2:
+            yield "source_model", f"source_model is {AUTO}: name the models to choose from as source_models"
+    elif recipe.source_model and names:
         yield "source_models", "source_model and source_models both say where to start: leave one of them out"
     if twice := [name for name in names if names.count(name) > 1]:
         yield "source_models", f"source_models names {twice[0]} twice: keep one, or give it a larger source_weights"

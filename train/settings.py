@@ -159,7 +159,7 @@ class TransferSettings:
     source_model: str | None = setting(
         None,
         "Start from the encoder of this fine-tuned model: a folder, a Hub name, or NAME@REVISION; of an ensemble, from "
-        "its median member by validation score.",
+        "its median member by validation score; auto: from the one of source_models that rank-sources puts first.",
         is_path=True,
     )
     source_models: list[str] | None = setting(

@@ -50,8 +50,8 @@ def main(argv: list[str]) -> None:
     from ..transfer.ranking import rank_sources  # not above: `--help` answers at once
 
     ranking = rank_sources(documents, args.source_models, notes, args.target_model, args.seed)
-    console().print(_table(ranking))
-    print(_recommendation(ranking))
+    console().print(table(ranking))
+    print(recommendation(ranking))
     if args.json:
         with atomic_file(Path(args.json)) as file:
             file.write(json.dumps(_as_dict(ranking), indent=2).encode("ascii") + b"\n")
@@ -111,17 +111,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _table(ranking: Ranking) -> Table:
+def table(ranking: Ranking) -> Table:
+    """A row for each source, the likely best first, with what was measured of it."""
     from rich.table import Table
 
     names = [name for name in COLUMNS if any(_is_known(source.measures.get(name)) for source in ranking.sources)]
-    table = Table("", "source", "fused")
+    rows = Table("", "source", "fused")
     for name in names:
-        table.add_column(COLUMNS[name], justify="right")
+        rows.add_column(COLUMNS[name], justify="right")
     for rank, source in enumerate(ranking.sources, 1):
         values = (_shown(source.measures.get(name)) for name in names)
-        table.add_row(str(rank), printable(source.name), f"{source.score:.5f}", *values)
-    return table
+        rows.add_row(str(rank), printable(source.name), f"{source.score:.5f}", *values)
+    return rows
 
 
 def _is_known(value: float | None) -> bool:
@@ -132,7 +133,8 @@ def _shown(value: float | None) -> str:
     return f"{value:,.4g}" if _is_known(value) else "–"
 
 
-def _recommendation(ranking: Ranking) -> str:
+def recommendation(ranking: Ranking) -> str:
+    """What to start from, and how sure that is."""
     first = printable(ranking.sources[0].name)
     sample = f"compared at {ranking.words:,} words of {ranking.documents} notes"
     if len(ranking.sources) == 1:

@@ -16,7 +16,7 @@ from modeling_clinx import ClinXConfig, ClinXForTokenClassification
 from modeling_clinx.building import load_encoder, load_member
 from modeling_clinx.configuration_clinx import ClinXEnsembleConfig
 
-from ..checks import refuse_no_model
+from ..checks import AUTO, refuse_no_model
 from ..errors import InputError
 from ..fingerprint import model_commit
 from ..recipe import Recipe
@@ -59,12 +59,17 @@ class Source(NamedTuple):
 def find_sources(recipe: Recipe) -> list[Source]:
     """The models that the recipe starts from, if it names any.
 
-    Raises InputError, in one line, for one that is not there.
+    Raises InputError, in one line, for one that is not there, and where it has not been chosen.
     """
-    return [_find(given) for given in recipe.sources]
+    if recipe.source_model == AUTO:
+        raise InputError(f"source_model is {AUTO}, which only `clinx finetune RECIPE` chooses by: name the model")
+    return [find_source(given) for given in recipe.sources]
 
 
-def _find(given: str) -> Source:
+def find_source(given: str) -> Source:
+    """The model at a folder, its own or a run's, or on the Hub, NAME or NAME@REVISION; raises InputError as above."""
+    if Path(given, "model", "config.json").is_file():
+        return find_source(str(Path(given, "model")))._replace(given=given)
     is_folder = Path(given).is_dir()
     name, _, revision = (given, "", "") if is_folder else given.partition("@")
     if revision and Path(name).is_dir():

@@ -1,37 +1,34 @@
 """A source model on the disk or the Hub, as features of the target's notes."""
 
-from pathlib import Path
-
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer
 
 import modeling_clinx  # noqa: F401, which makes its models known to AutoModel
 
 from ..errors import InputError
+from ..finetuning.sources import find_source
 from .features import Features, read_features
 from .sample import Sample
 
 
-def read_source(name: str, sample: Sample) -> Features:
-    """What a model makes of the sample's characters.
+def read_source(given: str, sample: Sample) -> Features:
+    """What a model makes of the sample's characters; of an ensemble its median member, from which a run would start.
 
     Args:
-        name: folder of a model or of a run, or a name on the Hub: a token classifier, an ensemble or an encoder.
+        given: folder of a model or of a run, or a name on the Hub: a token classifier, an ensemble or an encoder.
 
     Raises InputError for what cannot be read, and for a tokenizer that does not tell where a subword stands.
     """
-    folder = Path(name, "model")
-    place = str(folder) if (folder / "config.json").is_file() else name
+    source = find_source(given)
     try:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(source.name, **source.hub_kwargs)
         is_labelling = any(kind.endswith("ForTokenClassification") for kind in config.architectures or ())
         kind = AutoModelForTokenClassification if is_labelling else AutoModel
-        model = kind.from_pretrained(place, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(place)
+        model = kind.from_pretrained(source.name, dtype=torch.float32, **source.hub_kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(source.name, **source.hub_kwargs)
     except (OSError, ValueError) as error:
-        fault = error if Path(place).is_dir() else f"no such folder, and none on the Hub that can be read: {error}"
-        raise InputError(f"cannot read the source {name}: {fault}") from error
+        raise InputError(f"cannot read the source {given}: {error}") from error
     if not tokenizer.is_fast:
-        raise InputError(f"the source {name} has no fast tokenizer, which tells where subwords stand (tokenizer.json)")
+        raise InputError(f"the source {given} has no fast tokenizer, which tells where subwords stand (tokenizer.json)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return read_features(model.to(device), tokenizer, sample)
+    return read_features(model.to(device), tokenizer, sample, source.index)

@@ -76,8 +76,8 @@ def test_one_source_alone_is_no_choice(folder, capsys):
 @pytest.mark.parametrize(
     "options, sources, expected",
     [
-        ((), ("a", "missing"), "cannot read the source"),
-        ((), ("a", "notes"), "cannot read the source"),
+        ((), ("a", "missing"), "missing: found no such folder"),
+        ((), ("a", "notes"), "notes: found no config.json in this folder"),
         (("--source_notes", "x"), ("a", "b"), "found 1 --source_notes and 2 --source_models"),
         (("--max_sentences", "0"), ("a", "b"), "sentences is 0, expected at least 1"),
     ],
@@ -92,3 +92,20 @@ def test_a_target_without_mentions_is_told(folder, tmp_path, capsys):
     (tmp_path / "note.ann").write_text("")
     assert cli.main(["rank-sources", "--target", str(tmp_path), "--source_models", str(folder / "a")]) == 2
     assert "found no mention" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_the_first_of_its_sources(folder, tmp_path, capsys):
+    for split in ("train", "validation"):
+        for note in synthetic_notes(4, split=split):
+            write_brat(note, tmp_path / split)
+    recipe = tmp_path / "auto.yaml"
+    recipe.write_text(
+        f"source_model: auto\nsource_models: [{folder}/a, {folder}/b]\ntrain: {tmp_path}/train\n"
+        f"validation: {tmp_path}/validation\nmax_steps: 2\nuse_cpu: true\ndisable_tqdm: true\n"
+    )
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "run")]) == 0
+    recorded = (tmp_path / "run/recipe.yaml").read_text()
+    first = next(line.split()[3] for line in capsys.readouterr().out.splitlines() if line.startswith("│ 1"))
+    assert f"source_model: {first}" in recorded and "source_models" not in recorded
+    assert cli.main(["finetune", str(recipe), "--source_models", f"{folder}/a"]) == 2
+    assert "name the models to choose from" in capsys.readouterr().err
