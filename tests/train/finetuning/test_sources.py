@@ -162,7 +162,6 @@ def test_a_source_that_cannot_be_read_is_one_line(sources, tmp_path, monkeypatch
     for source, fault in (
         (tmp_path / "slow", "slow has no fast tokenizer"),
         (tmp_path / "none", "found no such folder"),
-        (sources / "run", f"did you mean {sources}/run/model"),
         (f"{sources}/0@v1", "only a repo on the Hub has revisions"),
     ):
         with pytest.raises(InputError, match=fault) as error:
