@@ -79,6 +79,8 @@ def _documents(recipe) -> Iterator[tuple[str, str]]:
                 yield name, f"{name} is {path}, which is {other} too: what is learned from or selected on cannot judge"
     if recipe.test and recipe.test_fraction:
         yield "test_fraction", "test_fraction and test both name what judges: leave one of them out"
+    if recipe.max_test_documents and not (recipe.test or recipe.test_fraction):
+        yield "max_test_documents", "max_test_documents is of test, which is not set: name it, or leave this out"
     if recipe.unlabelled and not recipe.distill:
         yield "unlabelled", "unlabelled notes need an ensemble that reads them: name it with distill"
     if recipe.entity_types:

@@ -109,6 +109,47 @@ def source_bars(scores: dict[str, float], path: Path) -> None:
     plt.close(figure)
 
 
+def gain_heat_map(sizes: dict[str, dict], path: Path) -> None:
+    """What each source gives each target more than no transfer, a panel a size; ★ the best, □ the foreseen source.
+
+    Args:
+        sizes: by size, `{"targets": {name: {"sources": {name: {"gain": {"difference"}}}, "best", "foreseen"}}}`.
+    """
+    plt = _pyplot()
+    sizes = {size: of["targets"] for size, of in sizes.items() if of["targets"]}
+    sources = sorted({name for targets in sizes.values() for target in targets.values() for name in target["sources"]})
+    figure, panels = plt.subplots(
+        1,
+        len(sizes),
+        figsize=(1 + (1.6 + 0.9 * len(sources)) * len(sizes), 1.6 + 0.5 * max(map(len, sizes.values()))),
+        layout="constrained",
+        squeeze=False,
+    )
+
+    def gain_of(target: dict, source: str) -> float:
+        return 100 * target["sources"][source]["gain"]["difference"] if source in target["sources"] else float("nan")
+
+    gains = [[[gain_of(of, source) for source in sources] for of in targets.values()] for targets in sizes.values()]
+    limit = max((abs(gain) for panel in gains for row in panel for gain in row if gain == gain), default=0) or 1
+    for axes, (size, targets), matrix in zip(panels[0], sizes.items(), gains, strict=True):
+        image = axes.imshow(matrix, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        for y, (row, target) in enumerate(zip(matrix, targets.values(), strict=True)):
+            for x, (gain, source) in enumerate(zip(row, sources, strict=True)):
+                if gain == gain:
+                    mark = " ★" if source == target["best"] else ""
+                    color = "white" if abs(gain) > 0.6 * limit else "black"
+                    axes.text(x, y, f"{gain:+.1f}{mark}", ha="center", va="center", color=color, fontsize=9)
+                if source == target["foreseen"]:
+                    axes.add_patch(plt.Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, linewidth=2))
+        axes.set(title="all sentences" if size == "all" else f"{size} sentences", xlabel="source")
+        axes.set_xticks(range(len(sources)), sources, rotation=35, ha="right")
+        axes.set_yticks(range(len(targets)), list(targets))
+    panels[0][0].set_ylabel("target")
+    figure.colorbar(image, ax=panels[0], label="gain, points of strict F1  (★ best, □ foreseen)")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def _pyplot():
     import matplotlib
 

@@ -48,7 +48,7 @@ def read_recipe(kind: type, path: str | Path, overrides: Sequence[str] = ()):
     """
     path = recipe_file(path)
     given: dict[str, Given] = {}
-    for key, value, line in _settings_in(path):
+    for key, value, line in settings_in(path):
         name = _known_name(kind, key, f"{path}:{line}: ")
         if name in given:
             raise InputError(
@@ -216,7 +216,7 @@ def _renamed_options(kind: type, options: Sequence[str]) -> Iterator[str]:
         yield f"--{name}{equals}{value}" if positive == key else f"--{name}=false"
 
 
-def _settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int]]:
+def settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int]]:
     """Yields key, value and line of each setting; null is None, and all that is in another value is text."""
     try:
         tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)

@@ -94,6 +94,11 @@ class DocumentSettings:
     test: str | None = setting(
         None, "Documents on which the model is judged, and which are used for nothing else.", is_path=True
     )
+    max_test_documents: int | None = setting(
+        None,
+        "Use only the first N test documents, or of a corpus that has none the first N blocks of 20 sentences.",
+        numbers=COUNT,
+    )
     test_fraction: float | None = setting(
         None,
         "Hold out this share of train and validation for judging, in place of test.",

@@ -126,6 +126,7 @@ def test_as_many_processes_as_a_recipe_records_must_be_started(parse):
 
 OUT_OF_RANGE = {
     "at least 1": "max_train_documents max_train_sentences max_validation_documents max_unlabelled_documents "
+    "max_test_documents "
     "batch_subwords gradient_accumulation_steps max_steps early_stopping_patience splits member members_at_once "
     "save_total_limit per_device_eval_batch_size world_size",
     "more than 0": "learning_rate head_learning_rate num_train_epochs eval_steps save_steps logging_steps",

@@ -1,28 +1,67 @@
-"""The paper's tables on your corpus: `ablation` is its Table 4, from one recipe."""
+"""The paper's tables on your corpora: its components, and transfer between tasks."""
 
+import argparse
 import sys
 
+from ..console import help_with_example
 from ..recipe import Recipe
 from ..recipe_reading import recipe_from_command_line
 
 
-EXAMPLE = "clinx study ablation ablation-mini"
-TABLES = {"ablation": "Trains and compares the rows of the paper's Table 4 (31 models with 5 splits)."}
+TABLES = {
+    "ablation": "Trains and compares the rows of the paper's Table 4 (31 models with 5 splits), from one recipe.",
+    "transfer": "Which source helps which target, and what foresaw it: Tables 5 and 6, from a study's file.",
+}
+EXAMPLES = {
+    "ablation": "clinx study ablation ablation-mini",
+    "transfer": "clinx study transfer transfer-mini --at_once 2",
+}
 
 
 def main(argv: list[str]) -> None:
     """Runs `clinx study`; raises InputError for what the user has to mend."""
     table, *rest = argv or ["--help"]
     if table not in TABLES:
-        print(f"usage: clinx study TABLE RECIPE [--key value …]\n\n{__doc__}\n")
-        print("\n".join(f"  {name:12}{text}" for name, text in TABLES.items()) + f"\n\nexample: {EXAMPLE}")
+        print(f"usage: clinx study TABLE FILE [--key value …]\n\n{__doc__}\n")
+        print("\n".join(f"  {name:12}{text}" for name, text in TABLES.items()) + f"\n\nexample: {EXAMPLES['ablation']}")
         sys.exit(0 if table in ("-h", "--help") else 2)
-    recipe = recipe_from_command_line(Recipe, rest, f"clinx study {table}", TABLES[table], EXAMPLE)
-    from rich.console import Console
-    from rich.markdown import Markdown
+    {"ablation": _ablation, "transfer": _transfer}[table](rest)
 
+
+def _ablation(argv: list[str]) -> None:
+    about = ("clinx study ablation", TABLES["ablation"], EXAMPLES["ablation"])
+    recipe = recipe_from_command_line(Recipe, argv, *about)
     from ..study.ablation import ablation
     from ..study.tables import as_markdown
 
     if result := ablation(recipe):
-        Console().print(Markdown(as_markdown(result)))
+        _show(as_markdown(result))
+
+
+def _transfer(argv: list[str]) -> None:
+    path, at_once, folder, overrides = _study(argv, "transfer")
+    from ..study.transfer import TransferStudy, study_transfer
+    from ..study.transfer_tables import as_markdown
+
+    _show(as_markdown(study_transfer(TransferStudy.read(path, folder, overrides), at_once)))
+
+
+def _study(argv: list[str], table: str) -> tuple[str, int, str | None, tuple[str, ...]]:
+    """A study's file, how many trainings run at once, its folder, and options for the recipes of all."""
+    parser = argparse.ArgumentParser(
+        prog=f"clinx study {table}", allow_abbrev=False, **help_with_example(TABLES[table], EXAMPLES[table])
+    )
+    parser.add_argument("study", metavar="FILE", help="a study's YAML file, or the name of a built-in one")
+    parser.add_argument("--at_once", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
+    parser.add_argument("--output_dir", metavar="DIR", help="where runs and tables go (default: runs/NAME of the file)")
+    args, overrides = parser.parse_known_args(argv)
+    if args.at_once < 1:
+        parser.error("--at_once is at least 1")
+    return args.study, args.at_once, args.output_dir, tuple(overrides)
+
+
+def _show(markdown: str) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(markdown))

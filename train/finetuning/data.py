@@ -66,6 +66,8 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
         kept = {document.id for document in rest}
         train, validation = ([d for d in documents if d.id in kept] for documents in (train, validation))
     train, validation = _limited(train, validation, recipe, kind)
+    if recipe.max_test_documents:
+        test = _dividable(test, [], FEWEST_DOCUMENTS)[0][: recipe.max_test_documents]
     n_members = 1 if kind == "all" or recipe.splits is None else recipe.splits
     if kind == "random" and not recipe.split_file:
         train, validation = _dividable(train, validation, max(FEWEST_DOCUMENTS, n_members))

@@ -1,11 +1,7 @@
 """Training on splits: the members of an ensemble one after another or side by side, and the ensemble of them."""
 
-import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -27,6 +23,7 @@ from ..training import resolved, training_arguments
 from ..writing import exclusive
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
+from .side_by_side import Training, gpus, train_side_by_side
 from .splits import Splits
 
 
@@ -106,10 +103,9 @@ def _train_members(
             inputs = inputs_of(recipe, member_data(recipe, annotated).documents())
             with exclusive(recipe.folder) if args.process_index == 0 else nullcontext():
                 RunFolder(recipe.folder).claim(recipe, inputs)
-    gpus = _gpus()
-    at_once = min(recipes[0].members_at_once or len(gpus), len(recipes))
+    at_once = min(recipes[0].members_at_once or len(gpus()), len(recipes))
     if at_once > 1 and args.world_size == 1:
-        failed = _side_by_side(recipes, at_once, gpus)
+        failed = _side_by_side(recipes, at_once)
     else:
         failed = _one_by_one(recipes, args.world_size, train_member)
     if failed:
@@ -134,34 +130,17 @@ def _one_by_one(recipes: Sequence[Recipe], world_size: int, train_member) -> Fai
     return failed
 
 
-def _gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return [named[i] if i < len(named) and named[i] else str(i) for i in range(torch.cuda.device_count())]
-
-
-def _side_by_side(recipes: Sequence[Recipe], at_once: int, gpus: list[str]) -> Failures:
-    """Trains several members at a time, each in a process and, where there are GPUs, on one of its own."""
-    free, threads = list(range(at_once)), str(max(1, (os.cpu_count() or 1) // at_once))
-    failed = {}
-
-    def train(recipe: Recipe) -> None:
-        slot = free.pop()
-        # -P: the user's own datasets/ or evaluate.py in the working directory is not to be imported.
-        command = [sys.executable, "-P", "-m", "clinx", "finetune", str(recipe.folder / "recipe.yaml")]
-        environment = {"OMP_NUM_THREADS": threads, **os.environ}
-        if gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
-        with open(recipe.folder.with_suffix(".log"), "w") as log:
-            done = subprocess.run(command, env=environment, stdout=log, stderr=log)
-        free.append(slot)
-        if done.returncode:
-            failed[recipe.member] = f"exit status {done.returncode}, see {log.name}"
-        print(f"member {recipe.member} {'failed' if done.returncode else 'is done'}: {log.name}", flush=True)
-
+def _side_by_side(recipes: Sequence[Recipe], at_once: int) -> Failures:
     print(f"{at_once} members at a time; their output goes to {recipes[0].output_dir}/member-N.log", flush=True)
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(train, recipes))
+    trainings = [
+        Training(str(recipe.member), recipe.folder / "recipe.yaml", recipe.folder.with_suffix(".log"))
+        for recipe in recipes
+    ]
+    failed = {}
+    for name, fault in train_side_by_side(trainings, at_once):
+        if fault:
+            failed[int(name)] = fault
+        print(f"member {name} {'failed' if fault else 'is done'}", flush=True)
     return failed
 
 

@@ -1,6 +1,5 @@
 """What each component brings (Lange et al. 2022, Table 4): one recipe, a run for each row."""
 
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..training import training_arguments
 from ..writing import exclusive
+from .grid import refuse_failed, train_cells
 from .tables import write_table
 
 
@@ -63,27 +63,17 @@ def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe
     if len(gold) < 2:
         raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
     of_study = inputs_of(recipe, {"test": gold})["test"]
-    titles, failed, result = {}, {}, {}  # rows that this command trained or found complete, and those that failed
-    for row in ROWS:
-        print(f"\n{row.title} → {folder / row.name}", flush=True)
-        try:
-            train(recipe.changed(output_dir=str(folder / row.name), **row.settings))
-            if RunFolder(folder / row.name).read_inputs().get("test", of_study) != of_study:
-                raise InputError("the notes that judge have changed since the study began: give its command again")
-        except Exception as error:
-            if args.world_size > 1:
-                raise
-            failed[row.title] = f"{type(error).__name__}: {error}"
-            if not isinstance(error, InputError):
-                traceback.print_exc()
-            continue
-        titles[row.name] = row.title
+    recipes = {row.title: recipe.changed(output_dir=str(folder / row.name), **row.settings) for row in ROWS}
+    complete, result = {}, {}  # rows that this command trained or found complete
+
+    def add_row(title: str) -> None:
+        name = recipes[title].folder.name
+        if RunFolder(folder / name).read_inputs().get("test", of_study) != of_study:
+            raise InputError("the notes that judge have changed since the study began: give its command again")
+        complete[name] = title
         if args.process_index == 0:
-            result = write_table(folder, gold, titles)
-    if failed:
-        raise InputError(
-            "\n".join(f"{title}: {error}" for title, error in failed.items())
-            + "\nthe other rows are complete; give the same command again to go on"
-        )
+            result.update(write_table(folder, gold, complete))
+
+    refuse_failed(train_cells(recipes, add_row, train, world_size=args.world_size))
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
     return result

@@ -83,24 +83,26 @@ def as_markdown(result: dict) -> str:
     ]
     for row in result["rows"].values():
         against = row.get("against_random", {})
-        cells = [_percent(row.get(name)) for name in ("median", "best", "ensemble")]
-        cells += [_difference(against.get(name)) for name in ("median", "ensemble")]
+        cells = [percent(row.get(name)) for name in ("median", "best", "ensemble")]
+        cells += [difference(against.get(name)) for name in ("median", "ensemble")]
         lines.append(f"| {row['title']} | {' | '.join(cells)} |")
     lines.append(LEGEND.format(documents=result["documents"], codes=CODES).rstrip("\n"))
     if gain := result["rows"].get(REFERENCE, {}).get("ensemble_above_median"):
         lines += [
             "",
-            f"Random splits: the ensemble is above its median member by {_difference(gain)}",
+            f"Random splits: the ensemble is above its median member by {difference(gain)}",
             "(Holm's correction is over the ensembles of all rows).",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """An F1 from 0 to 1 in %; "" for None."""
     return "" if value is None else f"{100 * value:.2f}"
 
 
-def _difference(comparison: dict | None) -> str:
+def difference(comparison: dict | None) -> str:
+    """A difference of F1 in points, with interval, p-value, and Holm's with its code; "" for None."""
     if comparison is None:
         return ""
     low, high = (f"{100 * bound:+.2f}" for bound in comparison["interval"])

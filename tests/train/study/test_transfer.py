@@ -1,0 +1,189 @@
+"""`clinx study transfer` as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clinx import cli
+from clinx.corpora.formats.brat import write_brat
+from clinx.corpora.synthetic import synthetic_notes
+from clinx.errors import InputError
+from clinx.study.transfer import TransferStudy, study_transfer
+
+
+@pytest.fixture(scope="module")
+def study(tiny_encoder_dir, tmp_path_factory):
+    """A study of three small corpora, in which the entity types of one have other names."""
+    folder = tmp_path_factory.mktemp("corpora")
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        for note in synthetic_notes(12, split="train", seed=seed):
+            entities = [replace(e, label=f"{e.label}_C") if name == "c" else e for e in note.entities]
+            split = "test" if note.id.endswith(("1", "3", "5")) else "train"
+            write_brat(replace(note, entities=entities), folder / name / split)
+    file = folder / "small.yaml"
+    corpora = {name: {"train": f"{folder}/{name}/train", "test": f"{folder}/{name}/test"} for name in "abc"}
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "settings": {
+                    "encoder": str(tiny_encoder_dir),
+                    "split_kind": "all",
+                    "window_length": 128,
+                    "context_size": 16,
+                    "learning_rate": "1e-3",
+                    "max_steps": 2,
+                    "use_cpu": True,
+                    "disable_tqdm": True,
+                },
+                "corpora": corpora,
+                "targets": ["a", "b"],
+                "sources": ["a", "b", "c"],
+                "source_settings": {"max_steps": 3},
+                "sizes": {10: {"seed": [1, 2]}, "all": {"seed": 1}},
+            }
+        )
+    )
+    return file
+
+
+def clinx(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def done(study, tmp_path_factory):
+    """The folder of the study, which was interrupted once, and the times of the runs that were there then."""
+    folder = tmp_path_factory.mktemp("runs") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clinx.study.transfer.write_tables", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            study_transfer(TransferStudy.read(study, str(folder)))
+    before = {file: file.stat().st_mtime_ns for file in folder.glob("**/metrics.json")}
+    assert clinx("study", "transfer", study, "--output_dir", folder) == 0
+    return folder, before
+
+
+def test_a_study_goes_on_where_it_stopped_and_trains_no_cell_twice(done):
+    folder, before = done
+    assert len(before) == 3 + 6 + 2  # the sources, no transfer, and the first cell
+    assert all(file.stat().st_mtime_ns == changed for file, changed in before.items())
+    runs = {str(file.parent.relative_to(folder)) for file in folder.glob("**/metrics.json")}
+    assert len(runs) == 3 + 2 * (1 + 2) * (2 + 1) and "a/10/c/seed-2" in runs and "a/10/a/seed-1" not in runs
+
+
+def test_tables_say_what_each_source_gave_and_what_foresaw_it(done):
+    folder, _ = done
+    result = json.loads((folder / "transfer.json").read_text())
+    target = result["sizes"]["10"]["targets"]["a"]
+    assert len(target["without_transfer"]) == 2 and set(target["sources"]) == {"b", "c"}
+    of_source = target["sources"]["c"]
+    expected = sum(of_source["f1"]) / 2 - sum(target["without_transfer"]) / 2
+    assert of_source["gain"]["difference"] == pytest.approx(expected)
+    assert of_source["gain"]["holm_p_value"] >= of_source["gain"]["p_value"]
+    assert target["best"] == max(target["sources"], key=lambda name: target["sources"][name]["gain"]["difference"])
+    assert target["foreseen"] == max(target["sources"], key=lambda name: target["sources"][name]["score"])
+    assert {"regret", "ndcg", "spearman"} < set(result["sizes"]["10"]["measures"]["fused"])
+    table = (folder / "transfer.md").read_text()
+    assert "### 10 sentences" in table and "### All sentences" in table and "| chance |" in table and "‡" in table
+    assert (folder / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    transfers = json.loads((folder / "transfers.json").read_text())["transfers"]
+    assert len(transfers) == 2 * 2 * 2 and {"target", "source", "size", "gain", "leep"} < set(transfers[0])
+
+
+def test_the_recipe_of_a_cell_lies_beside_its_run(done):
+    folder, _ = done
+    recipe = yaml.safe_load((folder / "a/10/c/seed-2.yaml").read_text())
+    assert (recipe["seed"], recipe["max_train_sentences"]) == (2, 10)
+    assert recipe["source_model"] == str(folder / "sources/c")
+
+
+def test_sources_are_ranked_again_when_a_model_is_another(done, study, capsys):
+    folder, _ = done
+    file = folder / "a" / "10" / "ranking.json"
+    ranking = json.loads(file.read_text())
+    file.write_text(json.dumps(ranking | {"models": {}, "foreseen": "nobody"}))
+    assert clinx("study", "transfer", study, "--output_dir", folder) == 0
+    assert json.loads(file.read_text()) == ranking
+    assert capsys.readouterr().out.count("ranking the sources") == 1
+
+
+def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, tmp_path):
+    folder, file = tmp_path / "runs", tmp_path / "study.yaml"
+    one = {"targets": ["a"], "sources": ["c"], "sizes": {"10": {"seed": ["1", "2"]}}}
+    file.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | one))
+    options = ("--output_dir", str(folder), "--at_once", "2")
+    command = [sys.executable, "-P", "-m", "clinx", "study", "transfer", str(file), *options]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 300
+    while not (before := {file: file.stat().st_mtime_ns for file in folder.glob("a/10/none/*/metrics.json")}):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert all(file.stat().st_mtime_ns == changed for file, changed in before.items())
+    assert len(list(folder.glob("**/metrics.json"))) == 5 and "2 at a time" in shown
+    assert (folder / "a/10/c/seed-2.log").exists() and (folder / "transfer.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"target": ["a"]}, "unknown key 'target' of a study; did you mean targets"),
+        ({"targets": ["a", "d"]}, "targets has d, but corpora are a, b, c"),
+        ({"targets": "a"}, "expected targets as a list"),
+        ({"sources": None}, "the study has no sources"),
+        ({"sizes": {"ten": {}}}, "sizes has ten, expected a number of sentences, or all"),
+        ({"sizes": {"10": "seed"}}, "10: expected a mapping of settings"),
+        ({"corpora": {"a": {"train": "x"}, "b": {"test": "x"}, "c": {"test": "x"}}}, "a has no documents that judge"),
+        ({"settings": {"learning_rat": "1"}}, "unknown key 'learning_rat'; did you mean learning_rate"),
+    ],
+)
+def test_a_fault_in_a_study_is_one_clear_line(study, tmp_path, capsys, change, fault):
+    content = {key: value for key, value in {**yaml.safe_load(study.read_text()), **change}.items() if value}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(content))
+    assert clinx("study", "transfer", file, "--output_dir", tmp_path / "runs") == 2
+    error = capsys.readouterr().err
+    assert fault in error and "Traceback" not in error
+    assert not list(tmp_path.glob("runs/**/model"))
+
+
+def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, monkeypatch):
+    def refuse(recipe):
+        from clinx.finetuning.ensemble import run_recipe
+
+        if recipe.folder == tmp_path / "sources" / "c":
+            raise InputError("no such notes")
+        return run_recipe(recipe)
+
+    monkeypatch.setattr("clinx.study.transfer.train_cells", _with(refuse))
+    content = yaml.safe_load(study.read_text()) | {"sizes": {"10": {}}, "targets": ["a"]}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="sources/c: no such notes"):
+        study_transfer(TransferStudy.read(file, str(tmp_path)))
+    result = json.loads((tmp_path / "transfer.json").read_text())
+    assert list(result["sizes"]["10"]["targets"]["a"]["sources"]) == ["b"]
+
+
+def _with(train):
+    from clinx.study.grid import train_cells
+
+    return lambda recipes, after_each, at_once: train_cells(recipes, after_each, train, at_once)
+
+
+def test_built_in_studies_are_read(monkeypatch):
+    monkeypatch.setenv("CLINX_CORPORA", "/corpora")
+    monkeypatch.setenv("CLINX_MODELS", "/models")
+    study = TransferStudy.read("transfer-mini")
+    assert study.folder == Path("runs/transfer-mini") and study.seeds(study.sizes["250"]) == ["1", "2", "3"]
+    assert sum(len(study.runs(cell)) for cell in study.cells(["none", *study.sources])) == 96

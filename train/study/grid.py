@@ -1,0 +1,167 @@
+"""Grids of recipes: a study's file, and the training of its cells, which goes on where it stopped."""
+
+import difflib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from ..errors import InputError
+from ..finetuning.ensemble import run_recipe
+from ..finetuning.side_by_side import Training, train_side_by_side
+from ..recipe import Recipe
+from ..recipe_reading import recipe_file, settings_in
+from ..run_folder import RunFolder
+from ..writing import atomic_file
+
+
+Settings = dict[str, str | list[str] | None]  # of a recipe, as text
+Failures = dict[str, str]  # the reason, by the name of the cell
+NOT_IN_FILE = ("path", "folder", "overrides")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study's file says: settings of a recipe for all its cells, and those in which they differ.
+
+    A list as `seed` is a run for each.
+
+    Attributes:
+        path: the file.
+        folder: where its runs and tables go.
+        overrides: options of the command line, for every recipe.
+        settings: of every recipe.
+        corpora: by the name of a corpus, its settings: `train`, `test` and whatever is its own.
+    """
+
+    path: Path
+    folder: Path
+    overrides: tuple[str, ...] = ()
+    settings: dict
+    corpora: dict
+
+    @classmethod
+    def read(cls, path: str | Path, folder: str | None = None, overrides: tuple[str, ...] = ()) -> Self:
+        """The study in a YAML file, or a built-in one's by its name.
+
+        Raises InputError, with the line, for a key that is unknown, missing or of another shape.
+        """
+        path = recipe_file(path)
+        keys = {item.name: item for item in fields(cls) if item.name not in NOT_IN_FILE}
+        found = {}
+        for key, value, line in settings_in(path):
+            where = f"{path}:{line}"
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, n=1)
+                advice = f"did you mean {near[0]}?" if near else f"expected {', '.join(keys)}"
+                raise InputError(f"{where}: unknown key {key!r} of a study; {advice}")
+            if not isinstance(value, keys[key].type) or not value:
+                raise InputError(f"{where}: expected {key} as a {'mapping' if keys[key].type is dict else 'list'}")
+            if key.endswith("settings"):
+                value = _settings(value, where)
+            elif isinstance(value, dict):
+                value = {name: _settings(part, f"{where}: {name}") for name, part in value.items()}
+            found[key] = value
+        required = [name for name, item in keys.items() if MISSING is item.default is item.default_factory]
+        if missing := [name for name in required if name not in found]:
+            raise InputError(f"{path}: the study has no {', '.join(missing)}")
+        study = cls(path=path, folder=Path(folder or f"runs/{path.stem}"), overrides=overrides, **found)
+        study.check()
+        return study
+
+    def check(self) -> None:
+        """Raises InputError for a corpus on which nothing can be judged."""
+        for name, settings in self.corpora.items():
+            if not settings.keys() & {"test", "test_fraction"}:
+                raise InputError(f"{self.path}: {name} has no documents that judge: name test, or a test_fraction")
+
+    def seeds(self, *parts: Settings) -> list[str]:
+        """The seeds of a cell; its settings are those of all and of these parts, the later before the earlier."""
+        seed = self._merged(parts).get("seed") or "1"
+        return seed if isinstance(seed, list) else [seed]
+
+    def recipe(self, cell: str, *parts: Settings) -> Recipe:
+        """The recipe of a cell, which is written beside the folder of its run, `CELL.yaml` beside `CELL/`.
+
+        Raises InputError, with a line of that file, for settings that cannot be used.
+        """
+        folder = self.folder / cell
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = folder.parent / f"{folder.name}.yaml"
+        with atomic_file(file) as opened:
+            opened.write(yaml.safe_dump(self._merged(parts), allow_unicode=True, sort_keys=False).encode())
+        recipe = Recipe.read(file, self.overrides).changed(output_dir=str(folder))
+        recipe.write(file)
+        return recipe
+
+    def _merged(self, parts: tuple[Settings, ...]) -> Settings:
+        return {key: value for part in (self.settings, *parts) for key, value in part.items()}
+
+
+def _settings(part: object, where: str) -> Settings:
+    """Settings as YAML gives them, with None for null; raises InputError for what is no mapping."""
+    if not isinstance(part or {}, dict):
+        raise InputError(f"{where}: expected a mapping of settings")
+    return {key: None if value in ("", "~", "null") else value for key, value in (part or {}).items()}
+
+
+def train_cells(
+    recipes: Mapping[str, Recipe],
+    after_each: Callable[[str], object],
+    train: Callable[[Recipe], object] = run_recipe,
+    at_once: int = 1,
+    world_size: int = 1,
+) -> Failures:
+    """Trains what is not there yet, and returns why cells failed, once the others are done.
+
+    Args:
+        recipes: by the name of the cell; where several are trained at once, those that `Study.recipe` wrote.
+        after_each: called with the name of each cell that is complete; what it raises is that cell's failure.
+        train: what trains a cell, or finds its run complete and of this recipe.
+        at_once: so many trainings at a time, each in a process whose output goes to `CELL.log` beside its folder.
+        world_size: processes that train together; with more than one, a failure is raised, since others wait.
+    """
+    failed: Failures = {}
+    later = [name for name, recipe in recipes.items() if at_once > 1 and not RunFolder(recipe.folder).is_done]
+    for name, recipe in recipes.items():
+        if name not in later:
+            print(f"\n{name} → {recipe.folder}", flush=True)
+            with _collecting(failed, name, is_alone=world_size == 1):
+                train(recipe)
+                after_each(name)
+    files = {name: recipes[name].folder.parent / recipes[name].folder.name for name in later}
+    trainings = [Training(name, Path(f"{file}.yaml"), Path(f"{file}.log")) for name, file in files.items()]
+    if trainings:
+        print(f"\n{len(later)} trainings, {at_once} at a time; the output of each goes to a .log beside its folder")
+    for number, (name, fault) in enumerate(train_side_by_side(trainings, at_once), 1):
+        print(f"{number} of {len(later)}: {name} {'failed' if fault else 'is done'}", flush=True)
+        with _collecting(failed, name):
+            if fault:
+                raise InputError(fault)
+            after_each(name)
+    return failed
+
+
+@contextmanager
+def _collecting(failed: Failures, name: str, is_alone: bool = True) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_alone:
+            raise
+        failed[name] = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        if not isinstance(error, InputError):
+            traceback.print_exc()
+
+
+def refuse_failed(failed: Failures) -> None:
+    """Raises InputError with the cells that failed, if there are any."""
+    if failed:
+        raise InputError(
+            "\n".join(f"{name}: {fault}" for name, fault in failed.items())
+            + "\nthe others are complete; give the same command again to go on"
+        )

@@ -1,0 +1,103 @@
+"""The tables of the transfer study: gains by target, source and size, and how well each measure foresaw them."""
+
+from pathlib import Path
+
+from ..plots import gain_heat_map
+from ..scoring.p_values import LEGEND as CODES
+from ..scoring.p_values import correct_family
+from ..transfer.judging import JUDGES, case_of, judge_measures
+from ..writing import atomic_file, write_json
+from .paper import of_transfer
+from .tables import difference
+
+
+def with_judged_measures(result: dict) -> dict:
+    """The result with "measures" of each size: `judge_measures` over its targets.
+
+    A target takes part when its sources have been ranked, and all of those, two or more, have been tried.
+    """
+    for of_size in result["sizes"].values():
+        cases = []
+        for target in of_size["targets"].values():
+            sources = list(target["sources"].values())
+            if len(sources) > 1 and all("measures" in source for source in sources):
+                names = sources[0]["measures"]
+                measures = {name: [source["measures"][name] for source in sources] for name in names}
+                cases.append(case_of([source["gain"]["difference"] for source in sources], measures))
+        if cases:
+            of_size["measures"] = judge_measures(cases)
+    return result
+
+
+def write_tables(folder: Path, result: dict) -> None:
+    """Writes `transfer.json`, `.md`, `.png` and `transfers.json`; gains of a size are one family of Holm's."""
+    for of_size in result["sizes"].values():
+        cells = [source["gain"] for target in of_size["targets"].values() for source in target["sources"].values()]
+        correct_family(cells)
+    write_json(folder / "transfer.json", result)
+    write_json(folder / "transfers.json", {"transfers": _transfers(result)})
+    with atomic_file(folder / "transfer.md") as file:
+        file.write(as_markdown(result).encode())
+    gain_heat_map(result["sizes"], folder / "transfer.png")
+
+
+def _transfers(result: dict) -> list[dict]:
+    """Every transfer that was tried after it was measured, for those who learn from it."""
+    return [
+        {"target": target, "source": name, "size": size, "gain": source["gain"]["difference"], **source["measures"]}
+        for size, of_size in result["sizes"].items()
+        for target, of_target in of_size["targets"].items()
+        for name, source in of_target["sources"].items()
+        if "measures" in source
+    ]
+
+
+LEGEND = """
+Strict micro F1 in %, the mean over seeds, and what each source gives more than no transfer, in points: bold the best
+source, ‡ the one that the fused measures put first before any transfer to that target was trained. In brackets the 95 %
+interval of a bootstrap over documents and seeds; p is of the randomization test over documents, which knows nothing of
+other seeds, and Holm the same p after Holm's correction over all gains of the table, with its code as in R: `{codes}`.
+The last column is the paper's own: without transfer → with its best source, of XLM-R large.
+"""
+
+MEASURES_LEGEND = """
+Over targets, with the 95 % bootstrap interval over them; chance takes any source. Regret is what the source that
+comes first gives less than the best, in points of F1; a measure that no source has is left out.
+"""
+
+
+def as_markdown(result: dict) -> str:
+    """The tables of every size."""
+    parts = []
+    for size, of_size in result["sizes"].items():
+        if of_size["targets"]:
+            parts += [f"### {'All' if size == 'all' else size} sentences", "", *_gains(size, of_size["targets"]), ""]
+            parts += [*_measures(of_size["measures"]), ""] if "measures" in of_size else []
+    return "\n".join([*parts, LEGEND.format(codes=CODES).strip(), "", MEASURES_LEGEND.strip(), ""])
+
+
+def _gains(size: str, targets: dict[str, dict]) -> list[str]:
+    sources = sorted({name for target in targets.values() for name in target["sources"]})
+    lines = [f"| target | no transfer | {' | '.join(sources)} | paper |", "| --- " * (len(sources) + 3) + "|"]
+    for name, target in targets.items():
+        without = target["without_transfer"]
+        cells = [f"{100 * sum(without) / len(without):.2f}"]
+        for source in sources:
+            text = difference(target["sources"].get(source, {}).get("gain"))
+            text = f"**{text}**" if text and source == target["best"] else text
+            cells.append(f"{text} ‡" if text and source == target["foreseen"] else text)
+        lines.append(f"| {name} | {' | '.join(cells)} | {of_transfer(name, size)} |")
+    return lines
+
+
+def _measures(measures: dict[str, dict]) -> list[str]:
+    titles = {"spearman": "Spearman", "ndcg": "NDCG", "regret": "regret", "rank_of_best": "rank of best", "hit": "hits"}
+    lines = [f"| measure | {' | '.join(titles[judge] for judge in JUDGES)} |", "| --- " * (len(JUDGES) + 1) + "|"]
+    for name, judged in measures.items():
+        cells = []
+        for judge in JUDGES:
+            scale = 100 if judge == "regret" else 1
+            mean, low, high = (scale * value for value in (judged[judge]["mean"], *judged[judge]["interval"]))
+            cells.append(f"{mean:.2f} [{low:.2f}, {high:.2f}]")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
