@@ -109,15 +109,39 @@ def source_bars(scores: dict[str, float], path: Path) -> None:
     plt.close(figure)
 
 
-def gain_heat_map(sizes: dict[str, dict], path: Path) -> None:
+def systems_plot(corpora: dict[str, dict[str, list[float]]], path: Path) -> None:
+    """Strict F1 of each system, a panel a corpus: each seed as a dot, their mean as a line.
+
+    Args:
+        corpora: by the name of a corpus, by system, F1 from 0 to 1 of each seed.
+    """
+    plt = _pyplot()
+    systems = list(dict.fromkeys(system for of_corpus in corpora.values() for system in of_corpus))
+    size = (2.5 + 3 * len(corpora), 1 + 0.4 * len(systems))
+    figure, panels = plt.subplots(1, len(corpora), figsize=size, layout="constrained", squeeze=False, sharey=True)
+    for axes, (name, of_corpus) in zip(panels[0], corpora.items(), strict=True):
+        for system, f1 in of_corpus.items():
+            y = systems.index(system)
+            axes.plot([100 * value for value in f1], [y] * len(f1), "o", color="tab:blue", alpha=0.5, markersize=5)
+            axes.plot(100 * sum(f1) / len(f1), y, "|", color="black", markersize=16)
+        axes.set(title=name, xlabel="strict micro F1, %")
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0][0].set_yticks(range(len(systems)), systems)
+    panels[0][0].set_ylim(len(systems) - 0.5, -0.5)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def gain_heat_map(sizes: dict[str, dict], sources: list[str], path: Path) -> None:
     """What each source gives each target more than no transfer, a panel a size; ★ the best, □ the foreseen source.
 
     Args:
         sizes: by size, `{"targets": {name: {"sources": {name: {"gain": {"difference"}}}, "best", "foreseen"}}}`.
+        sources: the columns.
     """
     plt = _pyplot()
     sizes = {size: of["targets"] for size, of in sizes.items() if of["targets"]}
-    sources = sorted({name for targets in sizes.values() for target in targets.values() for name in target["sources"]})
     figure, panels = plt.subplots(
         1,
         len(sizes),
@@ -141,11 +165,12 @@ def gain_heat_map(sizes: dict[str, dict], path: Path) -> None:
                     axes.text(x, y, f"{gain:+.1f}{mark}", ha="center", va="center", color=color, fontsize=9)
                 if source == target["foreseen"]:
                     axes.add_patch(plt.Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, linewidth=2))
-        axes.set(title="all sentences" if size == "all" else f"{size} sentences", xlabel="source")
+        axes.set(title="all sentences" if size == "all" else f"{size} sentences", xlabel="source (★ best, □ foreseen)")
+        axes.set_facecolor("0.85")  # where there is nothing
         axes.set_xticks(range(len(sources)), sources, rotation=35, ha="right")
         axes.set_yticks(range(len(targets)), list(targets))
     panels[0][0].set_ylabel("target")
-    figure.colorbar(image, ax=panels[0], label="gain, points of strict F1  (★ best, □ foreseen)")
+    figure.colorbar(image, ax=panels[0], label="points of strict F1")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

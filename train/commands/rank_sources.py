@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +50,50 @@ def main(argv: list[str]) -> None:
     notes = {name: _read(path) for name, path in _notes_of(args).items()}
     from ..transfer.ranking import rank_sources  # not above: `--help` answers at once
 
-    ranking = rank_sources(documents, args.source_models, notes, args.target_model, args.seed)
-    console().print(table(ranking))
+    earlier = _transfers(args.transfers)
+    target_model = _target_model(args)
+    ranking = rank_sources(documents, args.source_models, notes, target_model, args.seed)
+    classes = _foreseen(ranking, earlier) if earlier else None
+    console().print(table(ranking, classes))
     print(recommendation(ranking))
+    if classes:
+        print(_set_of_sources(ranking, classes))
     if args.json:
         with atomic_file(Path(args.json)) as file:
-            file.write(json.dumps(_as_dict(ranking), indent=2).encode("ascii") + b"\n")
+            file.write(json.dumps(_as_dict(ranking, classes), indent=2).encode("ascii") + b"\n")
     if args.plot:
         from ..plots import source_bars
 
         source_bars({source.name: source.score for source in ranking.sources}, Path(args.plot))
+
+
+def _transfers(path: str | None) -> list[dict]:
+    if path is None:
+        return []
+    from ..transfer.sets import read_transfers
+
+    return read_transfers(path)
+
+
+def _foreseen(ranking: Ranking, transfers: list[dict]) -> list[str]:
+    from ..transfer.sets import foresee_classes
+
+    names = ranking.sources[0].measures
+    return foresee_classes(transfers, {name: [source.measures[name] for source in ranking.sources] for name in names})
+
+
+def _target_model(args: argparse.Namespace) -> str | None:
+    """The model of the target; where a recipe is given, the run that it trains on the target, or has trained."""
+    from ..recipe_reading import recipe_file
+
+    if args.target_model is None or recipe_file(args.target_model).suffix not in (".yaml", ".yml"):
+        return args.target_model
+    from ..finetuning.ensemble import run_recipe
+    from ..recipe import Recipe
+
+    of_target = ["--train", args.target, *(["--format", args.target_format] if args.target_format else [])]
+    of_target += ["--max_train_sentences", str(args.max_sentences)] if args.max_sentences is not None else []
+    return str(run_recipe(Recipe.read(args.target_model, of_target)))
 
 
 def _read(path: str, format: str | None = None) -> list[Document]:
@@ -103,7 +138,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--target_model",
         metavar="MODEL",
-        help="a model trained on the target, for the Procrustes distance and the cosine",
+        help="a model trained on the target, for the Procrustes distance and the cosine; or a recipe, by which one is "
+        "trained on the target first",
+    )
+    parser.add_argument(
+        "--transfers",
+        metavar="FILE",
+        help="earlier transfers (transfers.json of `clinx study transfer`), from which is learned which sources help",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample of words, of more than 10,000")
     parser.add_argument("--json", metavar="FILE", help="write all figures to this file")
@@ -111,16 +152,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def table(ranking: Ranking) -> Table:
-    """A row for each source, the likely best first, with what was measured of it."""
+def table(ranking: Ranking, classes: Sequence[str] | None = None) -> Table:
+    """A row for each source, the likely best first, with what was measured of it, and what it is foreseen to do."""
     from rich.table import Table
 
     names = [name for name in COLUMNS if any(_is_known(source.measures.get(name)) for source in ranking.sources)]
     rows = Table("", "source", "fused")
     for name in names:
         rows.add_column(COLUMNS[name], justify="right")
+    if classes:
+        rows.add_column("foreseen")
     for rank, source in enumerate(ranking.sources, 1):
-        values = (_shown(source.measures.get(name)) for name in names)
+        values = [_shown(source.measures.get(name)) for name in names]
+        values += [classes[rank - 1]] if classes else []
         rows.add_row(str(rank), printable(source.name), f"{source.score:.5f}", *values)
     return rows
 
@@ -145,14 +189,27 @@ def recommendation(ranking: Ranking) -> str:
     return f"{first} comes first, but is {share}: the two first are closer than chance ({sample})"
 
 
-def _as_dict(ranking: Ranking) -> dict:
+def _set_of_sources(ranking: Ranking, classes: Sequence[str]) -> str:
+    """Which and how many sources help, by earlier transfers."""
+    helpful = [printable(source.name) for source, of in zip(ranking.sources, classes, strict=True) if of == "helps"]
+    if len(helpful) > 1:
+        return f"by earlier transfers {len(helpful)} help; their mean: --source_models {' '.join(helpful)}"
+    return f"by earlier transfers {helpful[0] if helpful else 'none'} helps"
+
+
+def _as_dict(ranking: Ranking, classes: Sequence[str] | None = None) -> dict:
     def known(value: float) -> float | None:
         return value if _is_known(value) else None
 
     return {
         "sources": [
-            {"name": source.name, "score": source.score, **{n: known(v) for n, v in source.measures.items()}}
-            for source in ranking.sources
+            {
+                "name": source.name,
+                "score": source.score,
+                **({"foreseen": classes[i]} if classes else {}),
+                **{name: known(value) for name, value in source.measures.items()},
+            }
+            for i, source in enumerate(ranking.sources)
         ],
         "ahead": known(ranking.ahead),
         "is_sure": ranking.is_sure,

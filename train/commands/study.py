@@ -1,4 +1,4 @@
-"""The paper's tables on your corpora: its components, and transfer between tasks."""
+"""The paper's tables on your corpora: its components, transfer between tasks, and systems side by side."""
 
 import argparse
 import sys
@@ -11,10 +11,12 @@ from ..recipe_reading import recipe_from_command_line
 TABLES = {
     "ablation": "Trains and compares the rows of the paper's Table 4 (31 models with 5 splits), from one recipe.",
     "transfer": "Which source helps which target, and what foresaw it: Tables 5 and 6, from a study's file.",
+    "compare": "Which encoder and architecture is the best: Tables 3 and 7, from a study's file.",
 }
 EXAMPLES = {
     "ablation": "clinx study ablation ablation-mini",
     "transfer": "clinx study transfer transfer-mini --at_once 2",
+    "compare": "clinx study compare compare-mini --at_once 2",
 }
 
 
@@ -25,7 +27,7 @@ def main(argv: list[str]) -> None:
         print(f"usage: clinx study TABLE FILE [--key value …]\n\n{__doc__}\n")
         print("\n".join(f"  {name:12}{text}" for name, text in TABLES.items()) + f"\n\nexample: {EXAMPLES['ablation']}")
         sys.exit(0 if table in ("-h", "--help") else 2)
-    {"ablation": _ablation, "transfer": _transfer}[table](rest)
+    {"ablation": _ablation, "transfer": _transfer, "compare": _compare}[table](rest)
 
 
 def _ablation(argv: list[str]) -> None:
@@ -44,6 +46,13 @@ def _transfer(argv: list[str]) -> None:
     from ..study.transfer_tables import as_markdown
 
     _show(as_markdown(study_transfer(TransferStudy.read(path, folder, overrides), at_once)))
+
+
+def _compare(argv: list[str]) -> None:
+    path, at_once, folder, overrides = _study(argv, "compare")
+    from ..study.compare import CompareStudy, as_markdown, study_compare
+
+    _show(as_markdown(study_compare(CompareStudy.read(path, folder, overrides), at_once)))
 
 
 def _study(argv: list[str], table: str) -> tuple[str, int, str | None, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import difflib
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -10,12 +10,16 @@ from typing import Self
 
 import yaml
 
+from ..corpora import read_corpus
+from ..corpora.documents import Document
 from ..errors import InputError
 from ..finetuning.ensemble import run_recipe
 from ..finetuning.side_by_side import Training, train_side_by_side
 from ..recipe import Recipe
 from ..recipe_reading import recipe_file, settings_in
 from ..run_folder import RunFolder
+from ..scoring.scores import score
+from ..scoring.significance import compare_runs
 from ..writing import atomic_file
 
 
@@ -63,7 +67,7 @@ class Study:
                 raise InputError(f"{where}: expected {key} as a {'mapping' if keys[key].type is dict else 'list'}")
             if key.endswith("settings"):
                 value = _settings(value, where)
-            elif isinstance(value, dict):
+            elif isinstance(value, dict) and not keys[key].metadata.get("of_lists"):
                 value = {name: _settings(part, f"{where}: {name}") for name, part in value.items()}
             found[key] = value
         required = [name for name, item in keys.items() if MISSING is item.default is item.default_factory]
@@ -78,6 +82,12 @@ class Study:
         for name, settings in self.corpora.items():
             if not settings.keys() & {"test", "test_fraction"}:
                 raise InputError(f"{self.path}: {name} has no documents that judge: name test, or a test_fraction")
+
+    def refuse_unknown(self, key: str, names: Iterable[str]) -> None:
+        """Raises InputError for a name that is none of the corpora."""
+        for name in names:
+            if name not in self.corpora:
+                raise InputError(f"{self.path}: {key} has {name}, but corpora are {', '.join(self.corpora)}")
 
     def seeds(self, *parts: Settings) -> list[str]:
         """The seeds of a cell; its settings are those of all and of these parts, the later before the earlier."""
@@ -130,7 +140,7 @@ def train_cells(
     for name, recipe in recipes.items():
         if name not in later:
             print(f"\n{name} → {recipe.folder}", flush=True)
-            with _collecting(failed, name, is_alone=world_size == 1):
+            with collecting(failed, name, is_alone=world_size == 1):
                 train(recipe)
                 after_each(name)
     files = {name: recipes[name].folder.parent / recipes[name].folder.name for name in later}
@@ -139,7 +149,7 @@ def train_cells(
         print(f"\n{len(later)} trainings, {at_once} at a time; the output of each goes to a .log beside its folder")
     for number, (name, fault) in enumerate(train_side_by_side(trainings, at_once), 1):
         print(f"{number} of {len(later)}: {name} {'failed' if fault else 'is done'}", flush=True)
-        with _collecting(failed, name):
+        with collecting(failed, name):
             if fault:
                 raise InputError(fault)
             after_each(name)
@@ -147,7 +157,8 @@ def train_cells(
 
 
 @contextmanager
-def _collecting(failed: Failures, name: str, is_alone: bool = True) -> Iterator[None]:
+def collecting(failed: Failures, name: str, is_alone: bool = True) -> Iterator[None]:
+    """Notes an error as why `name` failed, and goes on; with others that wait (not `is_alone`) it is raised."""
     try:
         yield
     except Exception as error:
@@ -156,6 +167,41 @@ def _collecting(failed: Failures, name: str, is_alone: bool = True) -> Iterator[
         failed[name] = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, InputError):
             traceback.print_exc()
+
+
+class JudgedRuns:
+    """What runs found in the documents that judge, by cell, as they become complete.
+
+    Attributes:
+        gold: the documents that judge, by corpus.
+        f1: by complete cell, strict micro F1 of its runs, from 0 to 1.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.gold: dict[str, list[Document]] = {}
+        self.f1: dict[Hashable, list[float]] = {}
+        self._predicted: dict[Hashable, dict[str, list[Document]]] = {}
+
+    def add(self, corpus: str, cell: Hashable, run: str, n_runs: int) -> bool:
+        """Takes a run in, and says whether its cell of `n_runs` is complete; raises InputError where others judge it.
+
+        Args:
+            run: its folder in the study's.
+        """
+        gold = list(read_corpus(self.folder / run / "gold.jsonl"))
+        if self.gold.setdefault(corpus, gold) != gold:
+            raise InputError("the notes that judge have changed since the study began: give its command again")
+        runs = self._predicted.setdefault(cell, {})
+        runs[run] = list(read_corpus(self.folder / run / "test.jsonl"))
+        if len(runs) == n_runs:
+            self.f1[cell] = [score(gold, predicted)["f1"] for predicted in runs.values()]
+        return len(runs) == n_runs
+
+    def compare(self, corpus: str, cell: Hashable, reference: Hashable) -> dict:
+        """`compare_runs` of two complete cells."""
+        runs = ([*self._predicted[of].values()] for of in (cell, reference))
+        return compare_runs(self.gold[corpus], *runs)
 
 
 def refuse_failed(failed: Failures) -> None:

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..corpora import read_corpus
 from ..corpora.documents import Document
 from ..errors import InputError
 from ..finetuning.data import member_data, read_annotated
 from ..fingerprint import model_commit
 from ..recipe import Recipe
-from ..scoring.scores import score
-from ..scoring.significance import compare_runs
 from ..transfer.ranking import rank_sources
 from ..writing import exclusive, write_json
-from .grid import Failures, Settings, Study, refuse_failed, train_cells
+from .grid import Failures, JudgedRuns, Settings, Study, collecting, refuse_failed, train_cells
 from .transfer_tables import with_judged_measures, write_tables
 
 
@@ -44,8 +41,7 @@ class TransferStudy(Study):
     def check(self) -> None:
         super().check()
         for key in ("targets", "sources"):
-            if unknown := [name for name in getattr(self, key) if name not in self.corpora]:
-                raise InputError(f"{self.path}: {key} has {unknown[0]}, but corpora are {', '.join(self.corpora)}")
+            self.refuse_unknown(key, getattr(self, key))
         if wrong := [size for size in self.sizes if size != "all" and not (size.isdecimal() and int(size))]:
             raise InputError(f"{self.path}: sizes has {wrong[0]}, expected a number of sentences, or all")
 
@@ -96,7 +92,8 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
         figures = Figures(study)
         failed |= _train(study, [NO_SOURCE], figures, at_once)
         for target, size in figures.without_transfer():
-            figures.rankings[target, size] = rank(study, target, size, [name for name in known if name != target])
+            with collecting(failed, f"ranking of {target}, {size}"):
+                figures.rankings[target, size] = rank(study, target, size, [name for name in known if name != target])
         failed |= _train(study, known, figures, at_once)
         refuse_failed(failed)
     print(f"\ntable: {study.folder / 'transfer.md'}; heat map: {study.folder / 'transfer.png'}")
@@ -119,44 +116,41 @@ class Figures:
     def __init__(self, study: TransferStudy):
         self.study = study
         self.rankings: dict[tuple[str, str], dict] = {}
-        self._predicted: dict[Cell, dict[str, list[Document]]] = {}  # by run
-        self._gold: dict[str, list[Document]] = {}  # by target
-        self._cells: dict[Cell, dict] = {}
+        self._runs = JudgedRuns(study.folder)
+        self._gains: dict[Cell, dict] = {}
 
     def add(self, cell: Cell, run: str) -> None:
-        """Takes a run in, and writes the tables when its cell is complete; raises InputError where others judge it."""
-        folder = self.study.folder / run
-        gold = list(read_corpus(folder / "gold.jsonl"))
-        if self._gold.setdefault(cell.target, gold) != gold:
-            raise InputError("the notes that judge have changed since the study began: give its command again")
-        of_cell = self._predicted.setdefault(cell, {})
-        of_cell[run] = list(read_corpus(folder / "test.jsonl"))
-        if len(of_cell) < len(self.study.runs(cell)):
-            return
-        self._cells[cell] = {"f1": [score(gold, predicted)["f1"] for predicted in of_cell.values()]}
-        none = self._cells.get(cell._replace(source=NO_SOURCE))
-        if cell.source != NO_SOURCE and none:
-            without = self._predicted[cell._replace(source=NO_SOURCE)]
-            self._cells[cell]["gain"] = compare_runs(gold, [*of_cell.values()], [*without.values()])
+        """Takes a run in, and writes the tables when its cell is complete."""
+        none = cell._replace(source=NO_SOURCE)
+        is_complete = self._runs.add(cell.target, cell, run, len(self.study.runs(cell)))
+        if is_complete and cell != none and none in self._runs.f1:
+            self._gains[cell] = self._runs.compare(cell.target, cell, none)
             write_tables(self.study.folder, self.result())
 
     def without_transfer(self) -> list[tuple[str, str]]:
         """The targets and sizes that are trained without transfer."""
-        return [(cell.target, cell.size) for cell in self._cells if cell.source == NO_SOURCE]
+        return [(cell.target, cell.size) for cell in self._runs.f1 if cell.source == NO_SOURCE]
 
     def result(self) -> dict:
         """All figures, by size and target, with the judging of measures where all sources of a target are there."""
         sizes: dict[str, dict] = {size: {"targets": {}} for size in self.study.sizes}
         for target, size in self.without_transfer():
             ranking = self.rankings.get((target, size), {})
-            cells = {cell.source: of for cell, of in self._cells.items() if cell[:2] == (target, size) and "gain" in of}
+            gains = {cell.source: gain for cell, gain in self._gains.items() if cell[:2] == (target, size)}
             sizes[size]["targets"][target] = {
-                "documents": len(self._gold[target]),
-                "without_transfer": self._cells[Cell(target, size, NO_SOURCE)]["f1"],
-                "sources": {name: {**of, **ranking.get("sources", {}).get(name, {})} for name, of in cells.items()},
+                "documents": len(self._runs.gold[target]),
+                "without_transfer": self._runs.f1[Cell(target, size, NO_SOURCE)],
+                "sources": {
+                    name: {
+                        "f1": self._runs.f1[Cell(target, size, name)],
+                        "gain": gain,
+                        **ranking.get("sources", {}).get(name, {}),
+                    }
+                    for name, gain in gains.items()
+                },
                 "foreseen": ranking.get("foreseen"),
                 "ahead": ranking.get("ahead"),
-                "best": max(cells, key=lambda name: cells[name]["gain"]["difference"], default=None),
+                "best": max(gains, key=lambda name, gains=gains: gains[name]["difference"], default=None),
             }
         return with_judged_measures(
             {"study": self.study.path.stem, "written": time.strftime("%Y-%m-%d"), "sizes": sizes}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 
 LARGER_IS_CLOSER = {  # every measure, and which of its ends is the more similar one
@@ -162,27 +163,13 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     variances, axes = np.linalg.eigh(features.T @ features / len(features))  # (d,), (d, d)
     if not variances.sum() > 0:
         return 0.0  # the same features everywhere
-    shrinkage = _ledoit_wolf_shrinkage(features)
+    shrinkage = ledoit_wolf_shrinkage(features, assume_centered=True)
     shrunk = (1 - shrinkage) * np.maximum(variances, 0) + shrinkage * variances.mean()
     sizes = np.bincount(classes)  # (C,)
     means = np.stack([features[classes == c].mean(0) for c in range(len(sizes))]) @ axes  # (C, d)
     between = sizes @ means**2 / len(features)  # (d,) along each axis
     has_variance = shrunk > np.finfo(float).eps * shrunk.max()  # all have, unless nothing is shrunk
     return float((1 - shrinkage) * (between[has_variance] / shrunk[has_variance]).sum())
-
-
-def _ledoit_wolf_shrinkage(centred: np.ndarray) -> float:
-    """The share, 0 to 1, of tr(S) / d I in the estimate of a covariance that errs least (Ledoit & Wolf 2004).
-
-    With S the covariance of the (n, d) centred features, it is the mean of ‖x xᵀ − S‖² over the rows x, divided by n,
-    as a share of ‖S − tr(S) / d I‖² (Frobenius); 1 where S is a multiple of I.
-    """
-    n_rows, width = centred.shape
-    covariance = centred.T @ centred / n_rows
-    squares = (covariance**2).sum()
-    spread = squares - np.trace(covariance) ** 2 / width  # ‖S − tr(S) / d I‖²
-    error = (((centred**2).sum(1) ** 2).mean() - squares) / n_rows  # ‖x xᵀ‖² = ‖x‖⁴
-    return float(np.clip(error / spread, 0, 1)) if spread > np.finfo(float).eps * squares else 1.0
 
 
 def log_me(features: np.ndarray, labels: np.ndarray) -> float:

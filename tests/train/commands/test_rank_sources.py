@@ -61,6 +61,39 @@ def test_a_model_of_the_target_adds_the_procrustes_distance(folder, tmp_path):
     assert distances["a"] == pytest.approx(0, abs=1e-6) and distances["c"] is not None
 
 
+def test_a_recipe_as_the_model_of_the_target_is_trained_on_it_first(folder, tiny_encoder_dir, tmp_path):
+    recipe = tmp_path / "target.yaml"
+    recipe.write_text(
+        f"encoder: {tiny_encoder_dir}\ntrain: elsewhere\nsplit_kind: all\nwindow_length: 128\ncontext_size: 16\n"
+        f"max_steps: 2\nuse_cpu: true\ndisable_tqdm: true\noutput_dir: {tmp_path}/target\n"
+    )
+    options = ("--target_model", recipe, "--max_sentences", 20, "--json", tmp_path / "r.json")
+    assert rank(folder, *options, sources=("a", "c")) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["sources"][0]["procrustes"] > 0
+    assert "max_train_sentences: 20" in (tmp_path / "target/recipe.yaml").read_text()
+    trained = (tmp_path / "target/metrics.json").stat().st_mtime_ns
+    assert rank(folder, *options, sources=("a", "c")) == 0
+    assert (tmp_path / "target/metrics.json").stat().st_mtime_ns == trained
+
+
+def test_earlier_transfers_say_which_and_how_many_sources_help(folder, tmp_path, capsys):
+    """Where they taught that the higher the H-score the better, sources of the higher ones are named."""
+    transfers = [
+        {"target": f"t{t}", "source": f"s{s}", "size": "250", "gain": 0.02 * (s - 1), "h_score": s + 10.0 * t}
+        for t in range(5)
+        for s in range(3)
+    ]
+    (tmp_path / "transfers.json").write_text(json.dumps({"transfers": transfers}))
+    assert rank(folder, "--transfers", tmp_path / "transfers.json", "--json", tmp_path / "r.json") == 0
+    sources = json.loads((tmp_path / "r.json").read_text())["sources"]
+    by_score = sorted(sources, key=lambda source: source["h_score"])
+    assert by_score[-1]["foreseen"] == "helps" and by_score[0]["foreseen"] == "hurts"
+    assert "by earlier transfers" in capsys.readouterr().out
+    (tmp_path / "transfers.json").write_text("{}")
+    assert rank(folder, "--transfers", tmp_path / "transfers.json") == 2
+    assert "expected transfers.json" in capsys.readouterr().err
+
+
 def test_the_order_in_which_sources_are_named_changes_nothing(folder):
     notes = synthetic_notes(6, split="train")
     names = [str(folder / source) for source in "abc"]

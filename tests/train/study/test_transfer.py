@@ -6,52 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from clinx import cli
-from clinx.corpora.formats.brat import write_brat
-from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.study.transfer import TransferStudy, study_transfer
-
-
-@pytest.fixture(scope="module")
-def study(tiny_encoder_dir, tmp_path_factory):
-    """A study of three small corpora, in which the entity types of one have other names."""
-    folder = tmp_path_factory.mktemp("corpora")
-    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
-        for note in synthetic_notes(12, split="train", seed=seed):
-            entities = [replace(e, label=f"{e.label}_C") if name == "c" else e for e in note.entities]
-            split = "test" if note.id.endswith(("1", "3", "5")) else "train"
-            write_brat(replace(note, entities=entities), folder / name / split)
-    file = folder / "small.yaml"
-    corpora = {name: {"train": f"{folder}/{name}/train", "test": f"{folder}/{name}/test"} for name in "abc"}
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "settings": {
-                    "encoder": str(tiny_encoder_dir),
-                    "split_kind": "all",
-                    "window_length": 128,
-                    "context_size": 16,
-                    "learning_rate": "1e-3",
-                    "max_steps": 2,
-                    "use_cpu": True,
-                    "disable_tqdm": True,
-                },
-                "corpora": corpora,
-                "targets": ["a", "b"],
-                "sources": ["a", "b", "c"],
-                "source_settings": {"max_steps": 3},
-                "sizes": {10: {"seed": [1, 2]}, "all": {"seed": 1}},
-            }
-        )
-    )
-    return file
 
 
 def clinx(*arguments):
