@@ -152,9 +152,8 @@ class Figures:
                 "ahead": ranking.get("ahead"),
                 "best": max(gains, key=lambda name, gains=gains: gains[name]["difference"], default=None),
             }
-        return with_judged_measures(
-            {"study": self.study.path.stem, "written": time.strftime("%Y-%m-%d"), "sizes": sizes}
-        )
+        about = {"study": self.study.path.stem, "written": time.strftime("%Y-%m-%d"), "sources": self.study.sources}
+        return with_judged_measures({**about, "sizes": sizes})
 
 
 def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> dict:
