@@ -215,3 +215,59 @@ def test_what_is_on_the_hub_is_the_base_model(sources, tiny_encoder_dir):
     published = {"name": "org/source", "revision": "1a2b3c4", "member": 2}
     assert starting_point(recipe, [on_hub, local]) == {"base_model": "org/source", "sources": [published, {}]}
     assert starting_point(recipe.changed(encoder=str(tiny_encoder_dir)), [])["base_model"] is None
+
+
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+HfApi().create_repo("org/source")
+HfApi().upload_folder(repo_id="org/source", folder_path=sys.argv[1])
+print(HfApi().upload_file(repo_id="org/source", path_in_repo="results.json", path_or_fileobj=sys.argv[2]).oid)
+"""
+
+
+def test_a_source_on_the_hub_is_ranked_started_from_and_may_have_a_teacher_beside_it(
+    sources, recipe, notes, tmp_path, client, clinx
+):
+    """Of an ensemble on the Hub the median member; what is not there is one line."""
+    commit = client("-c", UPLOAD, sources / "run/model", sources / "run/metrics.json").stdout.split()[-1]
+    start = ("finetune", recipe, "--source_model", "org/source", "--max_steps", 2)
+    results = clinx(
+        (*start, "--output_dir", "run"),
+        (*start, "--output_dir", "run"),
+        (*start, "--output_dir", "student", "--distill", "run/model"),
+        ("rank-sources", "--target", notes / "train", "--source_models", "org/source", sources / "0"),
+        ("rank-sources", "--target", notes / "train", "--source_models", "org/source", "org/none"),
+        ("finetune", recipe, "--source_model", "org/source@v9", "--output_dir", "other"),
+    )
+    assert [status for status, *_ in results] == [0, 0, 0, 0, 2, 2], results[2][2].splitlines()[-2:]
+    assert "finished run" in results[1][1] and "org/source" in results[3][1]
+    for (_, _, error), fault in zip(results[4:], ("org/none", "org/source@v9"), strict=True):
+        assert fault in error.splitlines()[-1] and "Traceback" not in error
+    for run in ("run", "student"):
+        metrics = json.loads((tmp_path / run / "metrics.json").read_text())
+        assert metrics["sources"] == [{"name": "org/source", "revision": commit, "member": 3}]
+        assert metrics["base_model"] == "org/source"
+
+
+def test_a_run_from_a_source_that_was_interrupted_ends_with_the_same_weights(sources, recipe, tmp_path, monkeypatch):
+    from clinx.finetuning.trainer import ClinXTrainer
+
+    command = ["finetune", str(recipe), "--source_model", str(sources / "1")]
+    assert cli.main([*command, "--output_dir", str(tmp_path / "whole")]) == 0
+    whole, steps = ClinXTrainer.training_step, []
+
+    def interrupted(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(ClinXTrainer, "training_step", interrupted)
+    assert cli.main([*command, "--output_dir", str(tmp_path / "cut")]) == 130
+    monkeypatch.setattr(ClinXTrainer, "training_step", whole)
+    assert cli.main([*command, "--output_dir", str(tmp_path / "cut")]) == 0
+    once, twice = (
+        ClinXForTokenClassification.from_pretrained(tmp_path / name / "model").state_dict() for name in ("whole", "cut")
+    )
+    assert all(torch.equal(once[name], twice[name]) for name in once)
