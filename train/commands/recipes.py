@@ -8,6 +8,11 @@ from ..recipe_reading import BUILT_IN
 
 
 EXAMPLE = "clinx recipes"
+COMMANDS = {  # by a key that only its recipes have
+    "study transfer": "targets",
+    "study compare": "systems",
+    "pretrain": "model|from_scratch",
+}
 
 
 def main(argv: list[str]) -> None:
@@ -19,7 +24,7 @@ def main(argv: list[str]) -> None:
     table = Table("command", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        verb = "pretrain" if re.search(r"^(model|from_scratch):", text, re.M) else "finetune"
-        table.add_row(f"clinx {verb} {path.stem}", text.partition("\n")[0].removeprefix("# "))
+        of_key = (command for command, key in COMMANDS.items() if re.search(rf"^({key}):", text, re.M))
+        table.add_row(f"clinx {next(of_key, 'finetune')} {path.stem}", text.partition("\n")[0].removeprefix("# "))
     console().print(table)
     print(f"\nThey lie in {BUILT_IN}; `--key value` behind a command trains with other settings.")
