@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..corpora.documents import Document
+from ..corpora.sentences import sentence_blocks
 from ..errors import InputError
 from .features import Features, covered_by_all, last_layers
 from .sample import Sample, sample_characters
@@ -75,9 +76,11 @@ def rank_sources(
         notes: of a source, by its name, the annotated documents that it learned from, for the measures of words.
         target_model: a model that was trained on the target, for the Procrustes distance and the cosine.
 
-    Sources whose fused ranks are equal keep their order. Models of another encoder than that of `target_model` have no
-    Procrustes distance. Raises InputError for a model that cannot be read, and a target without mentions.
+    Where there are fewer documents than parts, blocks of sentences stand for them. Sources whose fused ranks are equal
+    keep their order. Models of another encoder than that of `target_model` have no Procrustes distance. Raises
+    InputError for a model that cannot be read, and a target without mentions.
     """
+    documents = documents if len(documents) >= PARTS else sentence_blocks(documents)
     sample = sample_characters(documents, seed=seed)
     features = {name: read_source(name, sample) for name in sources}
     target = read_source(target_model, sample) if target_model else None

@@ -1,14 +1,16 @@
 """`clinx rank-sources` as a user runs it, on tiny models that learned nothing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from transformers import XLMRobertaForTokenClassification
 
 from clinx import cli
+from clinx.corpora.documents import Document
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.synthetic import synthetic_notes
-from clinx.transfer.ranking import rank_sources
+from clinx.transfer.ranking import PARTS, rank_sources
 from hub_cards.repo import save_model_repo
 from tests.modeling_clinx.models import new_model, tiny_config
 
@@ -99,6 +101,16 @@ def test_the_order_in_which_sources_are_named_changes_nothing(folder):
     names = [str(folder / source) for source in "abc"]
     once, turned = rank_sources(notes, names), rank_sources(notes, names[::-1])
     assert [source.name for source in once.sources] == [source.name for source in turned.sources]
+
+
+def test_a_corpus_without_documents_is_compared_in_blocks_of_sentences(folder):
+    """A single document would be a single part, of which the first source is always ahead."""
+    text, entities = "", []
+    for note in synthetic_notes(30, split="train"):
+        shifted = [replace(e, start=e.start + len(text), end=e.end + len(text)) for e in note.entities]
+        text, entities = f"{text}{note.text}\n\n", [*entities, *shifted]
+    ranking = rank_sources([Document("all", text, entities)], [str(folder / source) for source in "ab"])
+    assert ranking.documents > PARTS
 
 
 def test_one_source_alone_is_no_choice(folder, capsys):
