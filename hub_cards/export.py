@@ -23,6 +23,7 @@ from .verify import Item, entity_items, file_items, find_entities_in_fresh_proce
 
 TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 LARGE_FILES = (".safetensors", ".parquet")  # they are linked rather than copied, and not changed
+REQUIREMENTS = "transformers>=4.57\n"  # of the handler: what such a server brings itself may be older
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def _export_model(
             save_language_model_card(folder, example=masked_words, figures=figures, **card)
         expected = masked_word_items(masked_words)
         return Export("model", expected, lambda copy: masked_word_items(fill_masks(copy, note)))
+    _write_handler(folder)
     entities = find_entities(model, note)
     if not has_card:
         save_model_card(
@@ -124,6 +126,13 @@ def _export_model(
     return Export(
         "model", entity_items(entities), lambda copy: entity_items(find_entities_in_fresh_process(copy, note))
     )
+
+
+def _write_handler(folder: Path) -> None:
+    """Writes what Inference Endpoints serve the model by, where it brings none of its own."""
+    if not (folder / "handler.py").exists():
+        shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
+        (folder / "requirements.txt").write_text(REQUIREMENTS)
 
 
 def _read_config(model: Path, run: Path):

@@ -14,6 +14,8 @@ KNOWN_FILES = {  # patterns of paths by type of repo; `*` never stands for a sla
         ".eval_results/*.yaml",
         "config.json",
         "*_clinx.py",
+        "handler.py",
+        "requirements.txt",
         "model.safetensors",
         "model-*-of-*.safetensors",
         "model.safetensors.index.json",
