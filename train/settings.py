@@ -105,6 +105,11 @@ class DocumentSettings:
         published=True,
         numbers=Numbers(above=0, below=1),
     )
+    held_out: list[str] | None = setting(
+        None,
+        "Documents of which nothing is learned: training documents that share 50 words in a row are left out.",
+        is_path=True,
+    )
     max_misaligned: float = setting(
         0.03,
         "Largest share of mentions that may read differently from what their annotation says.",

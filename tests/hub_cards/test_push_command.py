@@ -21,7 +21,7 @@ def refused(tmp_path, monkeypatch, capsys):
 def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
     assert main(["push", str(run), "org/notes-ner", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "model.safetensors" in out and "bytes in 17 files" in out and "nothing was pushed" in out
+    assert "model.safetensors" in out and "bytes in 19 files" in out and "nothing was pushed" in out
 
 
 def test_a_folder_that_does_not_exist_is_refused(refused):

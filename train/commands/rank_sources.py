@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     earlier = _transfers(args.transfers)
     target_model = _target_model(args)
     ranking = rank_sources(documents, args.source_models, notes, target_model, args.seed)
-    classes = _foreseen(ranking, earlier) if earlier else None
+    classes = _foreseen(ranking, earlier) if args.transfers else None
     console().print(table(ranking, classes))
     print(recommendation(ranking))
     if classes:

@@ -10,6 +10,7 @@ from ..checks import check_entity_types
 from ..corpora import read_corpus
 from ..corpora.documents import Document, digest, same_note, telling_problems
 from ..corpora.sentences import BLOCK_SENTENCES, first_sentences, sentence_blocks
+from ..corpora.shared_text import ExcludedNotes
 from ..errors import InputError
 from ..fingerprint import model_commit
 from ..recipe import Recipe
@@ -58,6 +59,8 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
     )
     if {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
+    if recipe.held_out:
+        train, validation = _without_shared_text(train, validation, recipe)
     kind = recipe.split_kind or ("random" if recipe.splits is not None else "standard")
     _refuse_shared_notes(train, validation, test, recipe, kind)  # before any of them is cut
     if recipe.test_fraction:
@@ -93,6 +96,17 @@ def _read(path: str, recipe: Recipe) -> list[Document]:
             f"the texts. To train all the same, allow a larger share than {recipe.max_misaligned} by max_misaligned"
         )
     return documents
+
+
+def _without_shared_text(train: list[Document], validation: list[Document], recipe: Recipe):
+    """The documents that share no text with those held out; of a corpus without documents, blocks of sentences."""
+    notes = [document for path in recipe.held_out for document in read_corpus(path, annotated=False)]
+    held_out = ExcludedNotes(note.text for note in notes)
+    train, validation = _dividable(train, validation, FEWEST_DOCUMENTS)
+    kept = [[document for document in part if not held_out.shares_text(document.text)] for part in (train, validation)]
+    n_left_out = len(train) + len(validation) - sum(map(len, kept))
+    print(f"note: {n_left_out} documents share text with {len(notes)} held-out ones and are left out", file=sys.stderr)
+    return kept
 
 
 def _dividable(train: list[Document], validation: list[Document], fewest: int) -> tuple[list[Document], list[Document]]:

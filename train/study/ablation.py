@@ -46,10 +46,10 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
     Args:
         train: what trains a row from its recipe.
 
-    Raises InputError for a recipe without documents that judge, or for rows that failed, once the others are done.
+    Raises InputError for a recipe without test documents, or for rows that failed, once the others are done.
     """
     if not (recipe.test or recipe.test_fraction):
-        raise InputError("the study needs documents that judge: name test, or a test_fraction to hold out")
+        raise InputError("the study needs test documents: name test, or a test_fraction to hold out")
     if recipe.transfer_head == "shared":
         raise InputError("rows of the study have other heads and schemes, which share none: set transfer_head: new")
     args = training_arguments(recipe)
@@ -61,15 +61,15 @@ def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe
     folder = Path(recipe.output_dir)
     gold = read_annotated(recipe).test
     if len(gold) < 2:
-        raise InputError(f"{len(gold)} document cannot judge and compare: hold out two or more")
+        raise InputError(f"{len(gold)} test document is too few to compare on: hold out two or more")
     of_study = inputs_of(recipe, {"test": gold})["test"]
     recipes = {row.title: recipe.changed(output_dir=str(folder / row.name), **row.settings) for row in ROWS}
-    complete, result = {}, {}  # rows that this command trained or found complete
+    complete, result = {}, {}  # rows that this command trained, or that were complete
 
     def add_row(title: str) -> None:
         name = recipes[title].folder.name
         if RunFolder(folder / name).read_inputs().get("test", of_study) != of_study:
-            raise InputError("the notes that judge have changed since the study began: give its command again")
+            raise InputError("the test documents have changed since the study began: give its command again")
         complete[name] = title
         if args.process_index == 0:
             result.update(write_table(folder, gold, complete))

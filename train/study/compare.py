@@ -11,18 +11,18 @@ from ..plots import systems_plot
 from ..scoring.p_values import LEGEND as CODES
 from ..scoring.p_values import correct_family
 from ..writing import atomic_file, exclusive, write_json
-from .grid import JudgedRuns, Settings, Study, refuse_failed, train_cells
+from .grid import OF_TEST, ScoredRuns, Settings, Study, refuse_failed, train_cells
 from .paper import of_system
 from .tables import difference, percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareStudy(Study):
-    """Each system is trained and judged on each corpus.
+    """Each system is trained and scored on each corpus.
 
     Attributes:
         systems: by name, settings of its encoder and architecture; the others are compared with the first.
-        languages: by language, its corpora, over which a mean is told.
+        languages: by language, its corpora, whose mean is shown.
     """
 
     systems: dict
@@ -34,12 +34,19 @@ class CompareStudy(Study):
             if not isinstance(corpora, list):
                 raise InputError(f"{self.path}: {language} of languages is no list of corpora")
             self.refuse_unknown(f"{language} of languages", corpora)
+        self.refuse_settings("systems", self.systems, ("train", *OF_TEST))
+        if len({folder_name(system) for system in self.systems}) < len(self.systems):
+            raise InputError(f"{self.path}: two systems would have the same folder: let their names differ in letters")
 
     def runs(self, corpus: str, system: str) -> dict[str, Settings]:
         """Folders of a cell's runs in the study's, one a seed, and what is their own."""
-        name = "".join(character if character.isalnum() else "-" for character in system)
         seeds = self.seeds(self.corpora[corpus], self.systems[system])
-        return {f"{corpus}/{name}/seed-{seed}": {"seed": seed} for seed in seeds}
+        return {f"{corpus}/{folder_name(system)}/seed-{seed}": {"seed": seed} for seed in seeds}
+
+
+def folder_name(system: str) -> str:
+    """The name of a system as that of a folder."""
+    return "".join(character if character.isalnum() else "-" for character in system)
 
 
 def study_compare(study: CompareStudy, at_once: int = 1) -> dict:
@@ -48,14 +55,14 @@ def study_compare(study: CompareStudy, at_once: int = 1) -> dict:
     The folder gets a run for each corpus, system and seed, and `compare.json`, `.md` and `.png`, written anew after
     each cell. Raises InputError for cells that failed, once the others are done.
     """
-    judged, result = JudgedRuns(study.folder), {}
+    scored, result = ScoredRuns(study.folder), {}
     cells = [(corpus, system) for corpus in study.corpora for system in study.systems]
     runs = {run: (cell, own) for cell in cells for run, own in study.runs(*cell).items()}
 
     def add(run: str) -> None:
-        cell, _ = runs[run]
-        if judged.add(cell[0], cell, run, len(study.runs(*cell))):
-            result.update(_figures(study, judged, result.get("corpora", {})))
+        (corpus, system), _ = runs[run]
+        if scored.add(corpus, (corpus, system), run, len(study.runs(corpus, system))):
+            result.update(_figures(study, scored, result.get("corpora", {})))
             _write(study.folder, result)
 
     with exclusive(study.folder):
@@ -68,21 +75,22 @@ def study_compare(study: CompareStudy, at_once: int = 1) -> dict:
     return result
 
 
-def _figures(study: CompareStudy, judged: JudgedRuns, before: Mapping[str, dict]) -> dict:
+def _figures(study: CompareStudy, scored: ScoredRuns, before: Mapping[str, dict]) -> dict:
     """Figures of the complete cells; comparisons that were made `before` are kept."""
     first = next(iter(study.systems))
     corpora = {}
-    for corpus, gold in judged.gold.items():
+    for corpus in study.corpora:
         systems = {}
         for system in study.systems:
-            if (corpus, system) not in judged.f1:
+            if (corpus, system) not in scored.f1:
                 continue
-            systems[system] = {"f1": judged.f1[corpus, system], "paper": of_system(system, corpus)}
+            systems[system] = {"f1": scored.f1[corpus, system], "paper": of_system(system, corpus)}
             known = before.get(corpus, {}).get("systems", {}).get(system, {})
-            if system != first and (corpus, first) in judged.f1:
-                against = known.get("against_first") or judged.compare(corpus, (corpus, system), (corpus, first))
+            if system != first and (corpus, first) in scored.f1:
+                against = known.get("against_first") or scored.compare(corpus, (corpus, system), (corpus, first))
                 systems[system]["against_first"] = against
-        corpora[corpus] = {"documents": len(gold), "systems": systems}
+        if systems:
+            corpora[corpus] = {"documents": len(scored.gold[corpus]), "systems": systems}
     correct_family(
         [of["against_first"] for c in corpora.values() for of in c["systems"].values() if "against_first" in of]
     )
@@ -107,7 +115,7 @@ def _write(folder: Path, result: dict) -> None:
 
 
 LEGEND = """
-Strict micro F1 in %, the mean over seeds; beside it what a system has more than {first}, in points: in brackets the
+Strict micro F1 in %, the mean over seeds; beside it, how far a system is above {first}, in points: in brackets the
 95 % interval of a bootstrap over documents and seeds; p is of the randomization test over documents, which knows
 nothing of other seeds, and Holm the same p after Holm's correction over the table, with its code as in R: `{codes}`.
 In parentheses the paper's own figure, where it has the system and the task.

@@ -4,7 +4,7 @@ import difflib
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Self
 
@@ -26,13 +26,15 @@ from ..writing import atomic_file
 Settings = dict[str, str | list[str] | None]  # of a recipe, as text
 Failures = dict[str, str]  # the reason, by the name of the cell
 NOT_IN_FILE = ("path", "folder", "overrides")
+OF_CELLS = ("seed", "train", "max_train_sentences", "source_model", "source_models", "output_dir")
+OF_TEST = ("test", "test_fraction", "max_test_documents", "split_seed")  # the same for all cells of a corpus
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What a study's file says: settings of a recipe for all its cells, and those in which they differ.
 
-    A list as `seed` is a run for each.
+    A list as `seed` is a run for each. What tells cells apart is set by the study alone.
 
     Attributes:
         path: the file.
@@ -56,32 +58,36 @@ class Study:
         """
         path = recipe_file(path)
         keys = {item.name: item for item in fields(cls) if item.name not in NOT_IN_FILE}
-        found = {}
+        values: dict[str, dict | list] = {}
         for key, value, line in settings_in(path):
             where = f"{path}:{line}"
             if key not in keys:
                 near = difflib.get_close_matches(key, keys, n=1)
                 advice = f"did you mean {near[0]}?" if near else f"expected {', '.join(keys)}"
                 raise InputError(f"{where}: unknown key {key!r} of a study; {advice}")
-            if not isinstance(value, keys[key].type) or not value:
-                raise InputError(f"{where}: expected {key} as a {'mapping' if keys[key].type is dict else 'list'}")
-            if key.endswith("settings"):
-                value = _settings(value, where)
-            elif isinstance(value, dict) and not keys[key].metadata.get("of_lists"):
-                value = {name: _settings(part, f"{where}: {name}") for name, part in value.items()}
-            found[key] = value
+            if key in values:
+                raise InputError(f"{where}: {key!r} stands here a second time; keep one")
+            values[key] = _value(keys[key], value, where)
         required = [name for name, item in keys.items() if MISSING is item.default is item.default_factory]
-        if missing := [name for name in required if name not in found]:
+        if missing := [name for name in required if name not in values]:
             raise InputError(f"{path}: the study has no {', '.join(missing)}")
-        study = cls(path=path, folder=Path(folder or f"runs/{path.stem}"), overrides=overrides, **found)
+        study = cls(path=path, folder=Path(folder or f"runs/{path.stem}"), overrides=overrides, **values)
         study.check()
         return study
 
     def check(self) -> None:
-        """Raises InputError for a corpus on which nothing can be judged."""
-        for name, settings in self.corpora.items():
-            if not settings.keys() & {"test", "test_fraction"}:
-                raise InputError(f"{self.path}: {name} has no documents that judge: name test, or a test_fraction")
+        """Raises InputError for what would mix up cells, or leave them without documents to be scored on."""
+        for option in self.overrides:
+            name = option.removeprefix("--").partition("=")[0].replace("-", "_")
+            if option.startswith("--") and name in OF_CELLS:
+                raise InputError(f"--{name} is what tells the study's cells apart: set it in {self.path}")
+        for corpus in self.scored_corpora():
+            if not self._merged([self.corpora[corpus]]).keys() & {"test", "test_fraction"}:
+                raise InputError(f"{self.path}: {corpus} has no test documents: name test, or a test_fraction")
+
+    def scored_corpora(self) -> Iterable[str]:
+        """The corpora whose test documents are used."""
+        return self.corpora
 
     def refuse_unknown(self, key: str, names: Iterable[str]) -> None:
         """Raises InputError for a name that is none of the corpora."""
@@ -89,27 +95,59 @@ class Study:
             if name not in self.corpora:
                 raise InputError(f"{self.path}: {key} has {name}, but corpora are {', '.join(self.corpora)}")
 
+    def refuse_settings(self, key: str, parts: Mapping[str, Settings], names: Iterable[str]) -> None:
+        """Raises InputError where a part, as a size or a system, sets what has to be the same for all."""
+        for part, settings in parts.items():
+            for name in names:
+                if name in settings:
+                    raise InputError(f"{self.path}: {part} of {key} sets {name}, which belongs to corpora or settings")
+
     def seeds(self, *parts: Settings) -> list[str]:
-        """The seeds of a cell; its settings are those of all and of these parts, the later before the earlier."""
+        """The seeds of a cell; its settings are those of all and of these parts, of which later ones override earlier.
+
+        Raises InputError for a seed that is there twice.
+        """
         seed = self._merged(parts).get("seed") or "1"
-        return seed if isinstance(seed, list) else [seed]
+        seeds = seed if isinstance(seed, list) else [seed]
+        if len({*seeds}) < len(seeds):
+            raise InputError(f"{self.path}: a seed stands twice in {', '.join(seeds)}")
+        return seeds
 
     def recipe(self, cell: str, *parts: Settings) -> Recipe:
         """The recipe of a cell, which is written beside the folder of its run, `CELL.yaml` beside `CELL/`.
 
-        Raises InputError, with a line of that file, for settings that cannot be used.
+        Raises InputError for settings that cannot be used.
         """
         folder = self.folder / cell
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = folder.parent / f"{folder.name}.yaml"
         with atomic_file(file) as opened:
             opened.write(yaml.safe_dump(self._merged(parts), allow_unicode=True, sort_keys=False).encode())
-        recipe = Recipe.read(file, self.overrides).changed(output_dir=str(folder))
+        try:
+            recipe = Recipe.read(file, self.overrides).changed(output_dir=str(folder))
+        except InputError as error:
+            raise InputError(f"{self.path}: settings of {cell}: {error}") from None
         recipe.write(file)
         return recipe
 
-    def _merged(self, parts: tuple[Settings, ...]) -> Settings:
+    def _merged(self, parts: Iterable[Settings]) -> Settings:
         return {key: value for part in (self.settings, *parts) for key, value in part.items()}
+
+
+def _value(item: Field, value: object, where: str) -> dict | list:
+    """A value of a study's file; raises InputError where it is of another shape than its field."""
+    is_settings = item.name.endswith("settings")
+    if item.type is list:
+        is_right = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    else:
+        is_right = isinstance(value, dict) and (value or is_settings)
+    if not is_right:
+        raise InputError(f"{where}: expected {item.name} as a {'list of names' if item.type is list else 'mapping'}")
+    if is_settings:
+        return _settings(value, where)
+    if item.type is list or item.metadata.get("of_lists"):
+        return value
+    return {name: _settings(part, f"{where}: {name}") for name, part in value.items()}
 
 
 def _settings(part: object, where: str) -> Settings:
@@ -169,11 +207,11 @@ def collecting(failed: Failures, name: str, is_alone: bool = True) -> Iterator[N
             traceback.print_exc()
 
 
-class JudgedRuns:
-    """What runs found in the documents that judge, by cell, as they become complete.
+class ScoredRuns:
+    """What runs predict for the test documents, by cell, as they become complete.
 
     Attributes:
-        gold: the documents that judge, by corpus.
+        gold: the test documents, by corpus.
         f1: by complete cell, strict micro F1 of its runs, from 0 to 1.
     """
 
@@ -184,14 +222,16 @@ class JudgedRuns:
         self._predicted: dict[Hashable, dict[str, list[Document]]] = {}
 
     def add(self, corpus: str, cell: Hashable, run: str, n_runs: int) -> bool:
-        """Takes a run in, and says whether its cell of `n_runs` is complete; raises InputError where others judge it.
+        """Takes a run in, and says whether its cell of `n_runs` is complete.
 
         Args:
             run: its folder in the study's.
+
+        Raises InputError where its test documents are not those of the corpus' other runs.
         """
         gold = list(read_corpus(self.folder / run / "gold.jsonl"))
         if self.gold.setdefault(corpus, gold) != gold:
-            raise InputError("the notes that judge have changed since the study began: give its command again")
+            raise InputError("the test documents have changed since the study began: give its command again")
         runs = self._predicted.setdefault(cell, {})
         runs[run] = list(read_corpus(self.folder / run / "test.jsonl"))
         if len(runs) == n_runs:

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from ..fingerprint import model_commit
 from ..recipe import Recipe
 from ..transfer.ranking import rank_sources
 from ..writing import exclusive, write_json
-from .grid import Failures, JudgedRuns, Settings, Study, collecting, refuse_failed, train_cells
-from .transfer_tables import with_judged_measures, write_tables
+from .grid import OF_TEST, ScoredRuns, Settings, Study, collecting, refuse_failed, train_cells
+from .transfer_tables import with_evaluated_measures, write_tables
 
 
 NO_SOURCE = "none"
@@ -36,17 +36,27 @@ class TransferStudy(Study):
     targets: list
     sources: list
     sizes: dict
-    source_settings: dict
+    source_settings: dict = field(default_factory=dict)
 
     def check(self) -> None:
+        self.refuse_unknown("targets", self.targets)
+        self.refuse_unknown("sources", self.sources)
         super().check()
-        for key in ("targets", "sources"):
-            self.refuse_unknown(key, getattr(self, key))
+        self.refuse_settings("sizes", self.sizes, ("encoder", "train", *OF_TEST))
+        if NO_SOURCE in self.corpora:
+            raise InputError(f"{self.path}: a corpus is called {NO_SOURCE}, which is the name of no transfer")
         if wrong := [size for size in self.sizes if size != "all" and not (size.isdecimal() and int(size))]:
             raise InputError(f"{self.path}: sizes has {wrong[0]}, expected a number of sentences, or all")
 
+    def scored_corpora(self) -> list[str]:
+        return self.targets
+
     def source_recipe(self, source: str) -> Recipe:
-        own = {"seed": self.seeds(self.corpora[source], self.source_settings)[0]}
+        """The recipe of a source, which learns from no document that shares text with the test of a target."""
+        own: Settings = {"seed": self.seeds(self.corpora[source], self.source_settings)[0]}
+        others = (self.settings | self.corpora[target] for target in self.targets if target != source)
+        if tests := [settings["test"] for settings in others if settings.get("test")]:
+            own["held_out"] = tests
         return self.recipe(f"sources/{source}", self.corpora[source], self.source_settings, own)
 
     def cells(self, sources: list[str]) -> Iterator["Cell"]:
@@ -60,7 +70,12 @@ class TransferStudy(Study):
         seeds = self.seeds(self.corpora[cell.target], self.sizes[cell.size])
         return [f"{cell.target}/{cell.size}/{cell.source}/seed-{seed}" for seed in seeds]
 
-    def run_recipe(self, cell: "Cell", run: str) -> Recipe:
+    def recipes(self, sources: list[str]) -> dict[str, Recipe]:
+        """The recipes of the runs of all cells of these sources, by the names of the runs."""
+        return {run: self.target_recipe(cell, run) for cell in self.cells(sources) for run in self.runs(cell)}
+
+    def target_recipe(self, cell: "Cell", run: str) -> Recipe:
+        """The recipe of a run of a cell."""
         own: Settings = {"seed": run.rpartition("-")[2]}
         own |= {} if cell.size == "all" else {"max_train_sentences": cell.size}
         if cell.source != NO_SOURCE:
@@ -86,24 +101,27 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
     Raises InputError for cells that failed, once the others are done.
     """
     with exclusive(study.folder):
-        sources = {f"sources/{name}": study.source_recipe(name) for name in study.sources}
-        failed = train_cells(sources, lambda _: None, at_once=at_once)
-        known = [name for name in study.sources if f"sources/{name}" not in failed]
+        source_recipes = {f"sources/{name}": study.source_recipe(name) for name in study.sources}
+        recipes = {
+            source: study.recipes([source]) for source in (NO_SOURCE, *study.sources)
+        }  # all, before one is trained
         figures = Figures(study)
-        failed |= _train(study, [NO_SOURCE], figures, at_once)
+        cells = {run: cell for cell in study.cells([*recipes]) for run in study.runs(cell)}
+
+        def add(run: str) -> None:
+            figures.add(cells[run], run)
+
+        failed = train_cells(source_recipes, lambda _: None, at_once=at_once)
+        failed |= train_cells(recipes.pop(NO_SOURCE), add, at_once=at_once)
+        known = [name for name in study.sources if f"sources/{name}" not in failed]
         for target, size in figures.without_transfer():
-            with collecting(failed, f"ranking of {target}, {size}"):
-                figures.rankings[target, size] = rank(study, target, size, [name for name in known if name != target])
-        failed |= _train(study, known, figures, at_once)
+            if sources := [name for name in known if name != target]:
+                with collecting(failed, f"ranking of {target}, {size}"):
+                    figures.rankings[target, size] = rank(study, target, size, sources)
+        failed |= train_cells({run: of for name in known for run, of in recipes[name].items()}, add, at_once=at_once)
         refuse_failed(failed)
     print(f"\ntable: {study.folder / 'transfer.md'}; heat map: {study.folder / 'transfer.png'}")
     return figures.result()
-
-
-def _train(study: TransferStudy, sources: list[str], figures: "Figures", at_once: int) -> Failures:
-    cells = {run: cell for cell in study.cells(sources) for run in study.runs(cell)}
-    recipes = {run: study.run_recipe(cell, run) for run, cell in cells.items()}
-    return train_cells(recipes, lambda run: figures.add(cells[run], run), at_once=at_once)
 
 
 class Figures:
@@ -116,7 +134,7 @@ class Figures:
     def __init__(self, study: TransferStudy):
         self.study = study
         self.rankings: dict[tuple[str, str], dict] = {}
-        self._runs = JudgedRuns(study.folder)
+        self._runs = ScoredRuns(study.folder)
         self._gains: dict[Cell, dict] = {}
 
     def add(self, cell: Cell, run: str) -> None:
@@ -129,14 +147,17 @@ class Figures:
 
     def without_transfer(self) -> list[tuple[str, str]]:
         """The targets and sizes that are trained without transfer."""
-        return [(cell.target, cell.size) for cell in self._runs.f1 if cell.source == NO_SOURCE]
+        cells = self.study.cells([NO_SOURCE])
+        return [(cell.target, cell.size) for cell in cells if cell in self._runs.f1]
 
     def result(self) -> dict:
-        """All figures, by size and target, with the judging of measures where all sources of a target are there."""
+        """All figures, by size and target, with the evaluation of measures where all sources of a target are there."""
         sizes: dict[str, dict] = {size: {"targets": {}} for size in self.study.sizes}
         for target, size in self.without_transfer():
             ranking = self.rankings.get((target, size), {})
-            gains = {cell.source: gain for cell, gain in self._gains.items() if cell[:2] == (target, size)}
+            gains = {
+                cell.source: gain for cell, gain in self._gains.items() if (cell.target, cell.size) == (target, size)
+            }
             sizes[size]["targets"][target] = {
                 "documents": len(self._runs.gold[target]),
                 "without_transfer": self._runs.f1[Cell(target, size, NO_SOURCE)],
@@ -148,12 +169,13 @@ class Figures:
                     }
                     for name, gain in gains.items()
                 },
+                "ranked": [*ranking.get("sources", {})],
                 "foreseen": ranking.get("foreseen"),
                 "ahead": ranking.get("ahead"),
                 "best": max(gains, key=lambda name, gains=gains: gains[name]["difference"], default=None),
             }
         about = {"study": self.study.path.stem, "written": time.strftime("%Y-%m-%d"), "sources": self.study.sources}
-        return with_judged_measures({**about, "sizes": sizes})
+        return with_evaluated_measures({**about, "sizes": sizes})
 
 
 def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> dict:
@@ -171,7 +193,7 @@ def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> di
         return known
     print(f"ranking the sources of {target}, {size}", flush=True)
     notes = {folders[name]: _documents(study.source_recipe(name)) for name in sources}
-    documents = _documents(study.run_recipe(cell, first))
+    documents = _documents(study.target_recipe(cell, first))
     ranking = rank_sources(documents, [*folders.values()], notes, str(study.folder / first))
     names = {folder: name for name, folder in folders.items()}
     of_sources = {
@@ -181,7 +203,12 @@ def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> di
         }
         for source in ranking.sources
     }
-    result = {"models": models, "sources": of_sources, "foreseen": next(iter(of_sources)), "ahead": ranking.ahead}
+    result = {
+        "models": models,
+        "sources": of_sources,
+        "foreseen": next(iter(of_sources)),
+        "ahead": None if math.isnan(ranking.ahead) else ranking.ahead,
+    }
     write_json(file, result)
     return result
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from ..plots import gain_heat_map
 from ..scoring.p_values import LEGEND as CODES
 from ..scoring.p_values import correct_family
-from ..transfer.judging import JUDGES, case_of, judge_measures
-from ..transfer.sets import judge_sets
+from ..transfer.quality import FIGURES, case_of, evaluate_measures
+from ..transfer.sets import evaluate_sets
 from ..writing import atomic_file, write_json
 from .paper import of_transfer
 from .tables import difference
 
 
-def with_judged_measures(result: dict) -> dict:
-    """The result with "measures" of each size: `judge_measures` over its targets.
+def with_evaluated_measures(result: dict) -> dict:
+    """The result with "measures" of each size: `evaluate_measures` over its targets.
 
     A target takes part when its sources have been ranked, and all of those, two or more, have been tried.
     """
@@ -21,13 +21,13 @@ def with_judged_measures(result: dict) -> dict:
         cases = []
         for target in of_size["targets"].values():
             sources = list(target["sources"].values())
-            if len(sources) > 1 and all("measures" in source for source in sources):
+            if len(sources) > 1 and {*target["sources"]} == {*target["ranked"]}:
                 names = sources[0]["measures"]
                 measures = {name: [source["measures"][name] for source in sources] for name in names}
                 cases.append(case_of([source["gain"]["difference"] for source in sources], measures))
         if cases:
-            of_size["measures"] = judge_measures(cases)
-    result["sets"] = judge_sets(_transfers(result))
+            of_size["measures"] = evaluate_measures(cases)
+    result["sets"] = evaluate_sets(_transfers(result))
     return result
 
 
@@ -46,7 +46,13 @@ def write_tables(folder: Path, result: dict) -> None:
 def _transfers(result: dict) -> list[dict]:
     """Every transfer that was tried after it was measured, for those who learn from it."""
     return [
-        {"target": target, "source": name, "size": size, "gain": source["gain"]["difference"], **source["measures"]}
+        {
+            "target": target,
+            "source": name,
+            "size": size,
+            "gain": source["gain"]["difference"],
+            "measures": source["measures"],
+        }
         for size, of_size in result["sizes"].items()
         for target, of_target in of_size["targets"].items()
         for name, source in of_target["sources"].items()
@@ -63,8 +69,10 @@ The last column is the paper's own: without transfer → with its best source, o
 """
 
 MEASURES_LEGEND = """
-Over targets, with the 95 % bootstrap interval over them; chance takes any source. Regret is what the source that
-comes first gives less than the best, in points of F1; a measure that no source has is left out.
+Over targets, with the 95 % bootstrap interval over them; chance takes any source. Regret is what the source that comes
+first gives less than the best, in points of F1; the last columns are intervals of how much smaller or larger it is than
+that of chance and of the Procrustes distance. A measure that no source has is left out. What a source learned from
+shares no 50 words in a row with the documents on which a target is scored.
 """
 
 
@@ -106,12 +114,18 @@ def _gains(size: str, targets: dict[str, dict], sources: list[str]) -> list[str]
 
 def _measures(measures: dict[str, dict]) -> list[str]:
     titles = {"spearman": "Spearman", "ndcg": "NDCG", "regret": "regret", "rank_of_best": "rank of best", "hit": "hits"}
-    lines = [f"| measure | {' | '.join(titles[judge] for judge in JUDGES)} |", "| --- " * (len(JUDGES) + 1) + "|"]
-    for name, judged in measures.items():
+    heads = ["measure", *(titles[figure] for figure in FIGURES)]
+    differences = [name for name in ("less_chance", "less_procrustes") if name in measures["fused"]["regret"]]
+    heads += [f"regret, {name.replace('_', ' ')}’s" for name in differences]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for name, figures in measures.items():
         cells = []
-        for judge in JUDGES:
-            scale = 100 if judge == "regret" else 1
-            mean, low, high = (scale * value for value in (judged[judge]["mean"], *judged[judge]["interval"]))
+        for figure in FIGURES:
+            scale = 100 if figure == "regret" else 1
+            mean, low, high = (scale * value for value in (figures[figure]["mean"], *figures[figure]["interval"]))
             cells.append(f"{mean:.2f} [{low:.2f}, {high:.2f}]")
+        for other in differences:
+            low, high = (f"{100 * value:+.2f}" for value in figures["regret"][other])
+            cells.append(f"[{low}, {high}]")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

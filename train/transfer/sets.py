@@ -29,11 +29,13 @@ def read_transfers(path: str | Path) -> list[dict]:
     try:
         transfers = json.loads(Path(path).read_text(encoding="utf-8"))["transfers"]
         for transfer in transfers:
-            _ = transfer["target"], transfer["size"], float(transfer["gain"])
+            _ = transfer["target"], transfer["size"], float(transfer["gain"]), transfer["measures"].items()
     except OSError as error:
         raise InputError(f"{path}: cannot read the transfers: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: expected transfers.json, as `clinx study transfer` writes it") from None
+    if len({class_of(transfer["gain"]) for transfer in transfers}) < 2:
+        raise InputError(f"{path}: all {len(transfers)} transfers are of one class: there is nothing to tell apart")
     return transfers
 
 
@@ -45,24 +47,24 @@ def foresee_classes(transfers: Sequence[dict], measures: Mapping[str, Sequence[f
     than of the source; what is missing, or the same for all, is 0.5.
 
     Args:
-        transfers: earlier ones: target, size, gain (F1 from 0 to 1) and measures of each.
+        transfers: earlier ones, `{"target", "size", "gain", "measures"}` with the gain in F1 from 0 to 1.
         measures: by name, m values each, NaN where a source has none.
 
     Raises InputError where transfers have no measure in common with these, or one class of gain only.
     """
-    names = [name for name in LARGER_IS_CLOSER if name in measures and any(name in of for of in transfers)]
+    names = [name for name in LARGER_IS_CLOSER if name in measures and any(name in of["measures"] for of in transfers)]
     if not names:
         raise InputError("the transfers have no measure in common with these sources")
     groups = _by_case(transfers)
     classes = [class_of(transfer["gain"]) for group in groups for transfer in group]
     if len({*classes}) < 2:
         raise InputError(f"of {len(classes)} transfers none differ in class: there is nothing to tell apart")
-    features = np.vstack([_scaled({name: [of.get(name) for of in group] for name in names}) for group in groups])
+    features = np.vstack([_scaled_of(group, names) for group in groups])
     machine = SVC(class_weight="balanced").fit(features, classes)
     return machine.predict(_scaled({name: measures[name] for name in names})).tolist()
 
 
-def judge_sets(transfers: Sequence[dict]) -> dict | None:
+def evaluate_sets(transfers: Sequence[dict]) -> dict | None:
     """How well sets of sources are foreseen: each target by what was learned from the others; None where it cannot be.
 
     "right" of "transfers" classes are foreseen, "commonest" would be right by always naming the commonest class;
@@ -72,9 +74,9 @@ def judge_sets(transfers: Sequence[dict]) -> dict | None:
     foreseen, gains = [], []
     for group in _by_case(transfers):
         others = [transfer for transfer in transfers if transfer["target"] != group[0]["target"]]
-        names = [name for name in LARGER_IS_CLOSER if name in group[0]]
+        measures = {name: [of["measures"].get(name) for of in group] for name in group[0]["measures"]}
         try:
-            foreseen += foresee_classes(others, {name: [of.get(name) for of in group] for name in names})
+            foreseen += foresee_classes(others, measures)
         except InputError:
             return None
         gains += [transfer["gain"] for transfer in group]
@@ -96,6 +98,10 @@ def _by_case(transfers: Sequence[dict]) -> list[list[dict]]:
     for transfer in transfers:
         cases.setdefault((transfer["target"], str(transfer["size"])), []).append(transfer)
     return [*cases.values()]
+
+
+def _scaled_of(transfers: Sequence[dict], names: Sequence[str]) -> np.ndarray:
+    return _scaled({name: [transfer["measures"].get(name) for transfer in transfers] for name in names})
 
 
 def _scaled(measures: Mapping[str, Sequence[float | None]]) -> np.ndarray:

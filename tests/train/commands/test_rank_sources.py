@@ -81,7 +81,13 @@ def test_a_recipe_as_the_model_of_the_target_is_trained_on_it_first(folder, tiny
 def test_earlier_transfers_say_which_and_how_many_sources_help(folder, tmp_path, capsys):
     """Where they taught that the higher the H-score the better, sources of the higher ones are named."""
     transfers = [
-        {"target": f"t{t}", "source": f"s{s}", "size": "250", "gain": 0.02 * (s - 1), "h_score": s + 10.0 * t}
+        {
+            "target": f"t{t}",
+            "source": f"s{s}",
+            "size": "250",
+            "gain": 0.02 * (s - 1),
+            "measures": {"h_score": s + 10.0 * t},
+        }
         for t in range(5)
         for s in range(3)
     ]

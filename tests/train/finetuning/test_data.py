@@ -150,3 +150,36 @@ def test_copies_among_the_unlabelled_are_read_once(tmp_path, capsys):
     assert [note.id for note in unlabelled_notes(recipe, MemberData([], [], [], ["A"], 0))] == ["a"]
     assert unlabelled_notes(recipe, MemberData([Document("x", "Sin fiebre.")], [], [], ["A"], 0)) == []
     assert "holds no note that is not known already" in capsys.readouterr().err
+
+
+def test_what_shares_text_with_held_out_documents_is_not_learned_from(tmp_path, capsys):
+    """Also where the rest of the note is another, and in a corpus that is one document: only the blocks that share."""
+    notes = list(synthetic_notes(8, split="train"))
+    passage = " ".join(f"palabra{number}" for number in range(60))
+    shared = [Document(f"shared{i}", f"{note.text}\n{passage}", note.entities) for i, note in enumerate(notes[:2])]
+    write_notes(tmp_path / "train", [*shared, *notes[2:]])
+    write_jsonl([Document("held", f"Otra cosa. {passage}. Fin.", ())], tmp_path / "held.jsonl")
+    held_out = [str(tmp_path / "held.jsonl")]
+    kept = member_data(r := recipe_of(tmp_path / "train", held_out=held_out), read_annotated(r)).train
+    assert {document.id for document in kept} == {note.id for note in notes[2:]}
+    assert "2 documents share text with 1 held-out ones and are left out" in capsys.readouterr().err
+
+    text, entities = "", []
+    for note in [*notes[2:], shared[0]] * 4:
+        entities += [Entity(e.start + len(text), e.end + len(text), e.label) for e in note.entities]
+        text += f"{note.text}\n\n"
+    write_jsonl([Document("all", text, tuple(entities))], tmp_path / "one.jsonl")
+    recipe = recipe_of(tmp_path / "one.jsonl", held_out=held_out)
+    kept = member_data(recipe, read_annotated(recipe)).train
+    assert len(kept) > 1 and not any("palabra30" in document.text for document in kept)
+
+
+def test_fewer_test_documents_are_the_first_ones_or_blocks_of_sentences(tmp_path):
+    notes = list(synthetic_notes(12, split="train"))
+    write_notes(tmp_path / "train", notes[:4])
+    write_jsonl(notes[4:], tmp_path / "test.jsonl")
+    recipe = recipe_of(tmp_path / "train", test=str(tmp_path / "test.jsonl"), max_test_documents=3)
+    assert [document.id for document in read_annotated(recipe).test] == [note.id for note in notes[4:7]]
+    text = "\n\n".join(note.text for note in notes[4:])
+    write_jsonl([Document("all", text, ())], tmp_path / "test.jsonl")
+    assert 1 < len(read_annotated(recipe.changed(max_test_documents=2)).test) == 2

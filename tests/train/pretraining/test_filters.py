@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinx.corpora.shared_text import RUN, ExcludedNotes, run_hashes, word_pieces
 from clinx.errors import InputError
-from clinx.pretraining.filters import RUN, ExcludedNotes, NearDuplicates, TextFilter, run_hashes, word_pieces
+from clinx.pretraining.filters import NearDuplicates, TextFilter
 from clinx.pretraining.recipe import PretrainingRecipe
 from clinx.pretraining.texts import Text
 
@@ -66,7 +67,7 @@ def test_texts_of_few_or_no_words_are_near_only_their_like():
 
 
 def test_near_copies_in_texts_of_many_pieces_are_left_out(monkeypatch):
-    monkeypatch.setattr("clinx.pretraining.filters.PIECE", 64)
+    monkeypatch.setattr("clinx.corpora.shared_text.PIECE", 64)
     text, near = words(300, 1), NearDuplicates(0.8)
     assert near.add(" ".join(text)) and near.add(" ".join(words(300, 2)))
     assert not near.add(" ".join([*text[:150], "otra", *text[151:]]))
@@ -95,14 +96,14 @@ def test_equal_runs_have_equal_hashes(values, length):
 @settings(max_examples=30)
 @given(st.integers(0, 200), st.integers(0, 60))
 def test_pieces_of_words_hold_every_run(n, overlap):
-    import clinx.pretraining.filters as filters
+    import clinx.corpora.shared_text as shared_text
 
-    text, before = " ".join(words(n, 1)), filters.PIECE
-    filters.PIECE = 64
+    text, before = " ".join(words(n, 1)), shared_text.PIECE
+    shared_text.PIECE = 64
     try:
         pieces = list(word_pieces(text, overlap))
     finally:
-        filters.PIECE = before
+        shared_text.PIECE = before
     runs = {tuple(piece[i : i + overlap + 1]) for piece in pieces for i in range(len(piece) - overlap)}
     assert runs == {tuple(text.split()[i : i + overlap + 1]) for i in range(n - overlap)}
 

@@ -53,7 +53,7 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
 
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
     assert clinx("study", "ablation", recipe, "--output_dir", tmp_path) == 2
-    assert "needs documents that judge" in capsys.readouterr().err
+    assert "needs test documents" in capsys.readouterr().err
 
 
 def test_a_row_is_trained_from_its_written_recipe_as_it_is_from_the_row_itself(few, tmp_path):

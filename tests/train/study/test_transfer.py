@@ -1,7 +1,6 @@
 """`clinx study transfer` as a user runs it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -57,7 +56,8 @@ def test_tables_say_what_each_source_gave_and_what_foresaw_it(done):
     assert "### 10 sentences" in table and "### All sentences" in table and "| chance |" in table and "‡" in table
     assert (folder / "transfer.png").read_bytes().startswith(b"\x89PNG")
     transfers = json.loads((folder / "transfers.json").read_text())["transfers"]
-    assert len(transfers) == 2 * 2 * 2 and {"target", "source", "size", "gain", "leep"} < set(transfers[0])
+    assert len(transfers) == 2 * 2 * 2 and {transfer["size"] for transfer in transfers} == {"10", "all"}
+    assert all(transfer["measures"]["leep"] < 0 < transfer["measures"]["size"] for transfer in transfers)
 
 
 def test_the_recipe_of_a_cell_lies_beside_its_run(done):
@@ -83,16 +83,17 @@ def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, t
     file.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | one))
     options = ("--output_dir", str(folder), "--at_once", "2")
     command = [sys.executable, "-P", "-m", "clinx", "study", "transfer", str(file), *options]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    deadline = time.time() + 300
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 500
     while not (before := {file: file.stat().st_mtime_ns for file in folder.glob("a/10/none/*/metrics.json")}):
         assert process.poll() is None and time.time() < deadline
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.send_signal(signal.SIGKILL)  # it alone: what it began ends with it
     process.wait()
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
     assert all(file.stat().st_mtime_ns == changed for file, changed in before.items())
-    assert len(list(folder.glob("**/metrics.json"))) == 5 and "2 at a time" in shown
+    assert len(list(folder.glob("**/metrics.json"))) == 5 and "2 at a time" in done.stdout
     assert (folder / "a/10/c/seed-2.log").exists() and (folder / "transfer.png").exists()
 
 
@@ -105,8 +106,13 @@ def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, t
         ({"sources": None}, "the study has no sources"),
         ({"sizes": {"ten": {}}}, "sizes has ten, expected a number of sentences, or all"),
         ({"sizes": {"10": "seed"}}, "10: expected a mapping of settings"),
-        ({"corpora": {"a": {"train": "x"}, "b": {"test": "x"}, "c": {"test": "x"}}}, "a has no documents that judge"),
+        ({"corpora": {"a": {"train": "x"}, "b": {"test": "x"}, "c": {"test": "x"}}}, "a has no test documents"),
+        ({"corpora": {"a": {"test": "x"}, "b": {"test": "x"}, "c": {}, "none": {}}}, "a corpus is called none"),
         ({"settings": {"learning_rat": "1"}}, "unknown key 'learning_rat'; did you mean learning_rate"),
+        ({"sizes": {"10": {"max_step": "3"}}}, "unknown key 'max_step'; did you mean max_steps"),
+        ({"sizes": {"10": {"test": "x"}}}, "10 of sizes sets test, which belongs to corpora or settings"),
+        ({"sizes": {"10": {"seed": ["1", "1"]}}}, "a seed stands twice in 1, 1"),
+        ({"targets": [["a"]]}, "expected targets as a list of names"),
     ],
 )
 def test_a_fault_in_a_study_is_one_clear_line(study, tmp_path, capsys, change, fault):
@@ -117,6 +123,21 @@ def test_a_fault_in_a_study_is_one_clear_line(study, tmp_path, capsys, change, f
     error = capsys.readouterr().err
     assert fault in error and "Traceback" not in error
     assert not list(tmp_path.glob("runs/**/model"))
+
+
+@pytest.mark.parametrize("option", ["--seed=7", "--output-dir=x", "--max_train_sentences=3"])
+def test_what_tells_cells_apart_is_not_changed_for_all(study, tmp_path, option):
+    with pytest.raises(InputError, match="is what tells the study's cells apart"):
+        TransferStudy.read(study, str(tmp_path), (option,))
+
+
+def test_a_source_learns_nothing_that_shares_text_with_the_test_of_a_target(done, study):
+    folder, _ = done
+    recipe = yaml.safe_load((folder / "sources/a.yaml").read_text())
+    assert recipe["held_out"] == [f"{study.parent}/b/test"]
+    recipe = yaml.safe_load((folder / "sources/c.yaml").read_text())
+    assert recipe["held_out"] == [f"{study.parent}/a/test", f"{study.parent}/b/test"]
+    assert "held_out" not in yaml.safe_load((folder / "a/10/none/seed-1.yaml").read_text())
 
 
 def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def spearman(gains: np.ndarray, closeness: np.ndarray) -> float:
     return float(spearmanr(gains, closeness).statistic)
 
 
-JUDGES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "spearman": spearman,
     "ndcg": ndcg,
     "regret": regret,
@@ -74,22 +74,22 @@ JUDGES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def judge_measures(cases: Sequence[Case], seed: int = 0) -> dict[str, dict]:
-    """By measure and by judge, the figure of each case, "mean", and "interval", its 95 % bootstrap interval over cases.
+def evaluate_measures(cases: Sequence[Case], seed: int = 0) -> dict[str, dict]:
+    """By measure and figure, its value in each case, "mean", and "interval", its 95 % bootstrap interval over cases.
 
-    "above_chance" and "above_procrustes" are such intervals of the difference to these, where they are measured. Few
-    cases, as four targets, say little about other targets; and since the best source is the best of gains that runs
-    made, all regrets are a little too large.
+    "less_chance" and "less_procrustes" are such intervals of the difference to theirs. Few cases, as four targets, say
+    little about other targets; and since the best source is the best of gains that runs made, all regrets are a little
+    too large.
 
     Args:
         cases: each with the same measures.
     """
     drawn = np.random.default_rng(seed).integers(len(cases), size=(RESAMPLES, len(cases)))
-    is_known = {name: any(np.ptp(case.closeness[name]) for case in cases) for name in cases[0].closeness}
-    names = [name for name, known in is_known.items() if known or name == CHANCE]
+    is_useful = {name: any(np.ptp(case.closeness[name]) for case in cases) for name in cases[0].closeness}
+    names = [name for name, useful in is_useful.items() if useful or name in (FUSION, CHANCE)]
 
-    def of_cases(name: str, judge: str) -> np.ndarray:
-        return np.array([JUDGES[judge](case.gains, case.closeness[name]) for case in cases])
+    def of_cases(name: str, figure: str) -> np.ndarray:
+        return np.array([FIGURES[figure](case.gains, case.closeness[name]) for case in cases])
 
     def interval(values: np.ndarray) -> list[float]:
         return np.percentile(values[drawn].mean(1), (2.5, 97.5)).tolist()
@@ -97,11 +97,11 @@ def judge_measures(cases: Sequence[Case], seed: int = 0) -> dict[str, dict]:
     table: dict[str, dict] = {}
     for name in names:
         table[name] = {}
-        for judge in JUDGES:
-            values = of_cases(name, judge)
-            figures = {"cases": values.tolist(), "mean": float(values.mean()), "interval": interval(values)}
+        for figure in FIGURES:
+            values = of_cases(name, figure)
+            known = {"cases": values.tolist(), "mean": float(values.mean()), "interval": interval(values)}
             for other in (CHANCE, "procrustes"):
                 if other in names:
-                    figures[f"above_{other}"] = interval(values - of_cases(other, judge))
-            table[name][judge] = figures
+                    known[f"less_{other}"] = interval(values - of_cases(other, figure))
+            table[name][figure] = known
     return table

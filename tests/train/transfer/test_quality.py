@@ -1,4 +1,4 @@
-"""Judging of measures, and sets of sources."""
+"""How well measures foresee gains, and sets of sources."""
 
 import json
 from itertools import permutations
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from clinx.errors import InputError
-from clinx.transfer.judging import CHANCE, JUDGES, case_of, judge_measures, ndcg, rank_of_best, regret
-from clinx.transfer.sets import class_of, foresee_classes, judge_sets, read_transfers
+from clinx.transfer.quality import CHANCE, FIGURES, case_of, evaluate_measures, ndcg, rank_of_best, regret
+from clinx.transfer.sets import class_of, evaluate_sets, foresee_classes, read_transfers
 from clinx.transfer.similarity import FUSED, LARGER_IS_CLOSER
 
 
@@ -17,16 +17,16 @@ MEASURES = {name: [0.0, 0.0, 0.0, 0.0] for name in FUSED}
 
 
 def test_a_right_order_is_perfect_and_the_reverse_is_not():
-    for judge, best, worst in (("spearman", 1, -1), ("regret", 0, 0.04), ("rank_of_best", 1, 4), ("hit", 1, 0)):
-        assert JUDGES[judge](GAINS, GAINS) == pytest.approx(best)
-        assert JUDGES[judge](GAINS, -GAINS) == pytest.approx(worst)
+    for figure, best, worst in (("spearman", 1, -1), ("regret", 0, 0.04), ("rank_of_best", 1, 4), ("hit", 1, 0)):
+        assert FIGURES[figure](GAINS, GAINS) == pytest.approx(best)
+        assert FIGURES[figure](GAINS, -GAINS) == pytest.approx(worst)
     assert ndcg(GAINS, GAINS) == 1 > ndcg(GAINS, -GAINS)
 
 
-@pytest.mark.parametrize("judge", ["regret", "ndcg", "rank_of_best", "hit"])
-def test_a_tie_counts_as_the_mean_of_all_its_orders(judge):
-    of_orders = [JUDGES[judge](GAINS, np.array(order)) for order in permutations(range(4))]
-    assert JUDGES[judge](GAINS, np.zeros(4)) == pytest.approx(np.mean(of_orders))
+@pytest.mark.parametrize("figure", ["regret", "ndcg", "rank_of_best", "hit"])
+def test_a_tie_counts_as_the_mean_of_all_its_orders(figure):
+    of_orders = [FIGURES[figure](GAINS, np.array(order)) for order in permutations(range(4))]
+    assert FIGURES[figure](GAINS, np.zeros(4)) == pytest.approx(np.mean(of_orders))
 
 
 def test_ndcg_is_as_defined():
@@ -43,13 +43,13 @@ def test_smaller_is_closer_for_a_distance_and_what_is_missing_speaks_neither_way
     assert rank_of_best(case.gains, case.closeness["procrustes"]) == 1
 
 
-def test_measures_are_judged_beside_chance_and_unknown_ones_left_out():
+def test_measures_are_evaluated_beside_chance_and_unknown_ones_left_out():
     cases = [case_of(GAINS + i, MEASURES | {"leep": list(GAINS), "size": [np.nan] * 4}) for i in range(5)]
-    table = judge_measures(cases)
+    table = evaluate_measures(cases)
     assert "size" not in table and "h_score" not in table
     assert table["leep"]["regret"]["mean"] == table["leep"]["regret"]["interval"][1] == 0
     assert table[CHANCE]["regret"]["mean"] == pytest.approx(0.03 - GAINS.mean())
-    assert table["leep"]["regret"]["above_chance"] == pytest.approx([GAINS.mean() - 0.03] * 2)
+    assert table["leep"]["regret"]["less_chance"] == pytest.approx([GAINS.mean() - 0.03] * 2)
     assert table["fused"]["hit"]["mean"] == 1 and table[CHANCE]["hit"]["mean"] == 0.25
 
 
@@ -59,7 +59,8 @@ def transfers(n_targets=6, n_sources=5):
     for t in range(n_targets):
         for s in range(n_sources):
             gain = 0.02 * (s - 2)
-            rows.append({"target": f"t{t}", "source": f"s{s}", "size": "250", "gain": gain, "leep": gain - t})
+            measures = {"leep": gain - t, "size": 1000.0 * s * s}
+            rows.append({"target": f"t{t}", "source": f"s{s}", "size": "250", "gain": gain, "measures": measures})
     return rows
 
 
@@ -67,9 +68,9 @@ def test_classes_are_learned_from_earlier_transfers():
     expected = ["hurts", "helps", "neutral", "neutral", "helps"]
     assert foresee_classes(transfers(), {"leep": [-9, -5, -7, -7.1, -6]}) == expected
     assert foresee_classes(transfers(), {"leep": [1.0, np.nan]})[1] == "neutral"
-    judged = judge_sets(transfers())
-    assert judged["right"] == judged["transfers"] == 30 and judged["commonest"] == 12
-    assert judged["gain_of_helpful"] == pytest.approx(0.03) and judged["gain_of_all"] == pytest.approx(0)
+    evaluated = evaluate_sets(transfers())
+    assert evaluated["right"] == evaluated["transfers"] == 30 and evaluated["commonest"] == 12
+    assert evaluated["gain_of_helpful"] == pytest.approx(0.03) and evaluated["gain_of_all"] == pytest.approx(0)
 
 
 def test_what_cannot_be_learned_is_refused(tmp_path):
@@ -78,12 +79,15 @@ def test_what_cannot_be_learned_is_refused(tmp_path):
         foresee_classes(transfers(), {"cosine": [1.0]})
     with pytest.raises(InputError, match="nothing to tell apart"):
         foresee_classes(transfers()[:1], {"leep": [1.0]})
-    assert judge_sets(transfers(n_targets=1)) is None
+    assert evaluate_sets(transfers(n_targets=1)) is None
     file = tmp_path / "transfers.json"
     for content in ("{", "[]", '{"transfers": [{"target": "a"}]}', '{"transfers": 3}'):
         file.write_text(content)
         with pytest.raises(InputError, match="expected transfers.json"):
             read_transfers(file)
+    file.write_text(json.dumps({"transfers": transfers()[:1]}))
+    with pytest.raises(InputError, match="of one class"):
+        read_transfers(file)
     file.write_text(json.dumps({"transfers": transfers()}))
     assert read_transfers(file) == transfers()
     with pytest.raises(InputError, match="cannot read the transfers"):
