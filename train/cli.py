@@ -15,6 +15,7 @@ VERBS = {  # by what people do
     "see": {
         "demo": "the whole story on built-in synthetic notes: offline, on a CPU, in minutes",
         "recipes": "the built-in recipes",
+        "space": "a page that shows what a model reads in notes, with an API, on this machine",
     },
     "read": {
         "corpus": "look at an annotated corpus, convert it, or fetch one of the ten tasks",

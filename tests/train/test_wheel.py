@@ -17,7 +17,7 @@ HOSTILE = ("train.py", "evaluate.py", "datasets/__init__.py", "tests/__init__.py
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("modeling_clinx", "hub_cards", "train"):
+    for name in ("modeling_clinx", "hub_cards", "train", "space"):
         shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, source)
@@ -33,7 +33,8 @@ def test_the_wheel_holds_every_package_and_no_top_level_train(wheel):
         "hub_cards",
         "modeling_clinx",
     }
-    for folder, package in (("train", "clinx"), ("hub_cards", "hub_cards"), ("modeling_clinx", "modeling_clinx")):
+    rooms = {"train": "clinx", "hub_cards": "hub_cards", "modeling_clinx": "modeling_clinx", "space": "clinx/app"}
+    for folder, package in rooms.items():
         files = [path for path in (PROJECT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         assert {f"{package}/{path.relative_to(PROJECT / folder).as_posix()}" for path in files} <= names
 

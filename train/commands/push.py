@@ -1,7 +1,9 @@
 """Push a model, a dataset, a metric or an app to the Hub: with its card, in one private commit, which is checked."""
 
 import argparse
+from pathlib import Path
 
+from ..app_files import app_folder
 from ..console import help_with_example
 from ..errors import InputError
 from ..pretraining.recipe import PretrainingRecipe
@@ -20,7 +22,7 @@ def main(argv: list[str]) -> None:
     from hub_cards.upload import Target
 
     address = push(
-        args.folder,
+        app_folder() if args.folder == "space" and not Path("space").exists() else args.folder,
         Target(args.repo_id, "model", not args.public, args.branch, args.pr, args.tag),
         PublishOptions(args.members, args.revisions, args.dry_run, not args.no_verify, args.message),
         language=args.language,

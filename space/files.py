@@ -1,0 +1,113 @@
+"""Notes from uploaded files, and what was found in them as files to download."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+MAX_FILES = 200
+MAX_BYTES = 200_000  # of a note
+MAX_TOTAL = 10_000_000  # of all notes together
+
+
+class UploadError(Exception):
+    """Why files are refused, in words that repeat nothing of a note."""
+
+
+def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
+    """Names and texts of the notes in `.txt` files and `.zip` archives of them.
+
+    Raises UploadError for other files, too many, too large or not UTF-8 ones, and archives that hold more than notes.
+    """
+    notes: list[tuple[str, str]] = []
+    total = 0
+    for name, data in _files(paths):
+        if len(data) > MAX_BYTES:
+            raise UploadError(f"{name} has more than {MAX_BYTES:,} bytes.")
+        total += len(data)
+        if total > MAX_TOTAL:
+            raise UploadError(f"The files have more than {MAX_TOTAL:,} bytes together.")
+        if len(notes) == MAX_FILES:
+            raise UploadError(f"There are more than {MAX_FILES} notes.")
+        try:
+            notes.append((name, data.decode("utf-8-sig")))
+        except UnicodeDecodeError:
+            raise UploadError(f"{name} is not UTF-8.") from None
+    if not notes:
+        raise UploadError("There is no .txt file.")
+    return notes
+
+
+def _files(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
+    for path in map(Path, paths):
+        if path.suffix.lower() == ".zip":
+            yield from _of_archive(path)
+        elif path.suffix.lower() == ".txt":
+            with open(path, "rb") as file:
+                yield path.name, file.read(MAX_BYTES + 1)
+        else:
+            raise UploadError(f"{path.name} is neither a .txt nor a .zip file.")
+
+
+def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) > MAX_FILES:
+                raise UploadError(f"{path.name} holds more than {MAX_FILES} files.")
+            for member in members:
+                parts = member.filename.replace("\\", "/").split("/")
+                if ".." in parts or member.filename.startswith("/") or not member.filename.lower().endswith(".txt"):
+                    raise UploadError(f"{path.name} holds {member.filename[:80]}, expected .txt files only.")
+                with archive.open(member) as file:
+                    yield "/".join(parts), file.read(MAX_BYTES + 1)  # whatever size the archive claims
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError):
+        raise UploadError(f"{path.name} is no readable archive, or is encrypted.") from None
+
+
+def as_brat(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:
+    """A zip archive with `.txt` and `.ann` of each note (name, text, entities)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text, entities in notes:
+            stem = name.removesuffix(".txt")
+            archive.writestr(f"{stem}.txt", text.encode())
+            lines = (_brat_line(number, text, entity) for number, entity in enumerate(entities, 1))
+            archive.writestr(f"{stem}.ann", "".join(lines).encode())
+    return buffer.getvalue()
+
+
+def _brat_line(number: int, text: str, entity: dict) -> str:
+    """A text-bound annotation; a mention over several lines is given in fragments, as BRAT does."""
+    fragments, start = [], entity["start"]
+    for line in text[start : entity["end"]].split("\n"):
+        if line:
+            fragments.append((start, start + len(line)))
+        start += len(line) + 1
+    places = ";".join(f"{a} {b}" for a, b in fragments)
+    return f"T{number}\t{entity['label']} {places}\t{' '.join(text[a:b] for a, b in fragments)}\n"
+
+
+def as_json_lines(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:
+    """A line for each note: `{"id", "text", "entities": [{"start", "end", "label", "score", "agreement"}]}`."""
+    lines = (
+        json.dumps({"id": name, "text": text, "entities": list(found)}, ensure_ascii=False)
+        for name, text, found in notes
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def as_csv(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:
+    """A row for each mention; what a spreadsheet would take for a formula begins with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["note", "mention", "label", "score", "agreement", "start", "end"])
+    for name, text, entities in notes:
+        for of in entities:
+            mention = text[of["start"] : of["end"]]
+            cells = [f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in (name, mention)]
+            writer.writerow([*cells, of["label"], of["score"], of["agreement"], of["start"], of["end"]])
+    return buffer.getvalue().encode("utf-8-sig")

@@ -1,0 +1,71 @@
+"""Uploads are checked before they are read, and downloads hold what was shown."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+
+files = pytest.importorskip("files")
+NOTES = [("a.txt", "Ana\nRuiz toma =1+1.", [{"start": 0, "end": 8, "label": "NAME", "score": 0.9, "agreement": 1.0}])]
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def test_texts_and_archives_of_them_are_read(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffuna".encode())
+    zipped = archive(tmp_path / "more.zip", {"deep/b.txt": "dos", "c.TXT": "tres"})
+    assert files.read_uploads([tmp_path / "a.txt", zipped]) == [
+        ("a.txt", "una"),
+        ("deep/b.txt", "dos"),
+        ("c.TXT", "tres"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "fault"),
+    [
+        ({"../a.txt": "x"}, "expected .txt files only"),
+        ({"/a.txt": "x"}, "expected .txt files only"),
+        ({"a\\..\\..\\b.txt": "x"}, "expected .txt files only"),
+        ({"more.zip": "x"}, "expected .txt files only"),
+        ({"a.txt": "x" * 300_000}, "more than 200,000 bytes"),
+        ({f"{i}.txt": "x" for i in range(201)}, "holds more than 200 files"),
+        ({f"{i}.txt": "x" * 199_000 for i in range(60)}, "more than 10,000,000 bytes together"),
+        ({"a.txt": b"\xff\xfe"}, "a.txt is not UTF-8"),
+        ({}, "There is no .txt file"),
+    ],
+)
+def test_archives_that_hold_more_than_notes_are_refused(tmp_path, members, fault):
+    with pytest.raises(files.UploadError, match=fault):
+        files.read_uploads([archive(tmp_path / "notes.zip", members)])
+
+
+def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
+    for name, data, fault in (("a.zip", b"PK\x03\x04", "no readable archive"), ("a.pdf", b"x", "neither a .txt nor")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(files.UploadError, match=fault):
+            files.read_uploads([tmp_path / name])
+    with pytest.raises(files.UploadError, match=r"no \.txt file"):
+        files.read_uploads([])
+
+
+def test_an_archive_that_claims_to_be_small_is_read_no_further_than_allowed(tmp_path):
+    path = archive(tmp_path / "bomb.zip", {"a.txt": "0" * 5_000_000})
+    path.write_bytes(path.read_bytes().replace((5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    with pytest.raises(files.UploadError):
+        files.read_uploads([path])
+
+
+def test_downloads_hold_what_was_found():
+    with zipfile.ZipFile(io.BytesIO(files.as_brat(NOTES))) as brat:
+        assert brat.read("a.txt").decode() == NOTES[0][1]
+        assert brat.read("a.ann").decode() == "T1\tNAME 0 3;4 8\tAna Ruiz\n"
+    assert json.loads(files.as_json_lines(NOTES)) == {"id": "a.txt", "text": NOTES[0][1], "entities": NOTES[0][2]}
+    assert files.as_csv([("=a.txt", *NOTES[0][1:])]).decode("utf-8-sig").splitlines()[1].startswith("'=a.txt,")
