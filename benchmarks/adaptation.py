@@ -22,9 +22,10 @@ from clinx.scoring.significance import compare_runs
 
 
 RECIPE = "meddocan-mini"
-FEW = {  # notes to learn from, and updates: where mentions are rarer, it takes more of both
-    "meddocan": {"max_train_documents": 60, "max_steps": 160},
-    "pharmaconer": {"max_train_documents": 200, "max_steps": 300},
+SETTINGS = {"batch_subwords": 256, "learning_rate": 3e-4, "max_steps": 600, "max_validation_documents": 20}
+FEW = {  # notes to learn from: where mentions are rarer, it takes more of them
+    "meddocan": {"max_train_documents": 60},
+    "pharmaconer": {"max_train_documents": 200},
 }
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
 
     encoders = models(args)
-    result, rows = {"seeds": args.seeds, "settings": FEW, "pretraining": pretraining_figures(args.run)}, []
+    result, rows = {"seeds": args.seeds, "settings": SETTINGS | FEW, "pretraining": pretraining_figures(args.run)}, []
     for name in args.names:
         gold = list(read_corpus(args.corpora / name / "dev"))
         first, last = encoders[0][0], encoders[-1][0]
@@ -76,9 +77,9 @@ def predicted(args, name: str, step: int, encoder: Path, seed: int) -> list:
     """The notes of `dev` with what a model from this encoder finds in them."""
     folder = args.work / f"{name}-step-{step}-seed-{seed}"
     corpus = args.corpora / name
-    few = FEW[name] | dict.fromkeys(("eval_steps", "save_steps"), FEW[name]["max_steps"])
-    settings = {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed, **few}
-    settings |= {"max_validation_documents": 20, "output_dir": folder}
+    settings = SETTINGS | FEW[name] | dict.fromkeys(("eval_steps", "save_steps"), SETTINGS["max_steps"])
+    settings |= {"encoder": encoder, "train": corpus / "train", "test": corpus / "dev", "seed": seed}
+    settings["output_dir"] = folder
     command = [sys.executable, "-m", "clinx", "finetune", RECIPE]
     command += [str(word) for key, value in settings.items() for word in (f"--{key}", value)]
     subprocess.run(command, check=True)

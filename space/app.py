@@ -253,7 +253,9 @@ def note_tab(model: gr.Dropdown) -> None:
     with gr.Tab("Members"):
         members = gr.HTML(elem_id="members")
     with gr.Tab("Without mentions"):
-        replaced = gr.Textbox(label="Every mention by its type", lines=7, buttons=["copy"], interactive=False)
+        replaced = gr.Textbox(
+            label="Every mention by its type", lines=7, buttons=["copy"], interactive=False, elem_id="replaced"
+        )
     downloads(download, [shown, threshold, labels])
     parts = [legend, note, table, replaced]
     read.click(read_note, [model, text], [status, shown, labels], **READING).success(

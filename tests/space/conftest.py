@@ -1,6 +1,12 @@
 """The app of `space/`, whose files lie flat and import each other by name, as they are deployed."""
 
+import os
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +22,47 @@ sys.path.insert(0, str(PROJECT / "space"))
 def ensemble(tmp_path_factory, tiny_encoder_dir, tokenizer):
     """An ensemble that learned nothing, as a model folder."""
     return make_ensemble_run(tmp_path_factory.mktemp("shown"), tiny_encoder_dir, tokenizer) / "model"
+
+
+class Server:
+    """The app, as `clinx space` runs it."""
+
+    def __init__(self, folder: Path, *models: Path):
+        self.log, self.temp = folder / "log", folder / "tmp"
+        self.temp.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{port}"
+        environment = {"TMPDIR": str(self.temp), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-P", "-m", "clinx", "space", "--port", port, "--model", *map(str, models)]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+        deadline = time.time() + 200
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/gradio_api/info", timeout=60)
+                return
+            except OSError:
+                assert self.process.poll() is None and time.time() < deadline, self.log.read_text()
+                time.sleep(0.2)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory):
+    """A folder with a model's configuration and nothing else."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(ensemble, broken, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"), ensemble, broken)
+    yield server
+    server.stop()
+    assert not list(server.temp.iterdir())  # of the uploads' folder too nothing is left

@@ -1,13 +1,6 @@
 """The app as clients and assistants use it."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 from transformers import pipeline
@@ -17,50 +10,6 @@ from clinx import cli
 
 TEXT = "Paciente: Ana Ruiz, 54 años. Se pauta paracetamol 500 mg por dolor torácico."
 MARK = "Zaratustra9017"  # what must be nowhere afterwards
-
-
-class Server:
-    """The app, as `clinx space` runs it."""
-
-    def __init__(self, folder: Path, *models: Path):
-        self.log, self.temp = folder / "log", folder / "tmp"
-        self.temp.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        self.url = f"http://127.0.0.1:{port}"
-        environment = {"TMPDIR": str(self.temp), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-P", "-m", "clinx", "space", "--port", port, "--model", *map(str, models)]
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
-        deadline = time.time() + 200
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/gradio_api/info", timeout=60)
-                return
-            except OSError:
-                assert self.process.poll() is None and time.time() < deadline, self.log.read_text()
-                time.sleep(0.2)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    """A folder with a model's configuration and nothing else."""
-    folder = tmp_path_factory.mktemp("broken")
-    (folder / "config.json").write_text('{"model_type": "bert"}')
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(ensemble, broken, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"), ensemble, broken)
-    yield server
-    server.stop()
-    assert not list(server.temp.iterdir())  # of the uploads' folder too nothing is left
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,11 +103,11 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
     """
     with exclusive(study.folder):
         source_recipes = {f"sources/{name}": study.source_recipe(name) for name in study.sources}
-        recipes = {
-            source: study.recipes([source]) for source in (NO_SOURCE, *study.sources)
-        }  # all, before one is trained
+        names = [NO_SOURCE, *study.sources]
+        recipes = {name: study.recipes([name]) for name in names}  # all, before one is trained
+        notes_of = cache(lambda name: _documents(source_recipes[f"sources/{name}"]))
         figures = Figures(study)
-        cells = {run: cell for cell in study.cells([*recipes]) for run in study.runs(cell)}
+        cells = {run: cell for cell in study.cells(names) for run in study.runs(cell)}
 
         def add(run: str) -> None:
             figures.add(cells[run], run)
@@ -117,7 +118,7 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
         for target, size in figures.without_transfer():
             if sources := [name for name in known if name != target]:
                 with collecting(failed, f"ranking of {target}, {size}"):
-                    figures.rankings[target, size] = rank(study, target, size, sources)
+                    figures.rankings[target, size] = rank(study, target, size, sources, notes_of)
         failed |= train_cells({run: of for name in known for run, of in recipes[name].items()}, add, at_once=at_once)
         refuse_failed(failed)
     print(f"\ntable: {study.folder / 'transfer.md'}; heat map: {study.folder / 'transfer.png'}")
@@ -178,10 +179,15 @@ class Figures:
         return with_evaluated_measures({**about, "sizes": sizes})
 
 
-def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> dict:
+def rank(
+    study: TransferStudy, target: str, size: str, sources: list[str], notes_of: Callable[[str], list[Document]]
+) -> dict:
     """What `rank_sources` says of the sources; written to `ranking.json`, and read there while all models are the same.
 
     The model of the target, for the measures that need one, is that of the first seed without transfer.
+
+    Args:
+        notes_of: gives what a source learned from.
     """
     file = study.folder / target / size / "ranking.json"
     cell = Cell(target, size, NO_SOURCE)
@@ -192,7 +198,7 @@ def rank(study: TransferStudy, target: str, size: str, sources: list[str]) -> di
     if file.exists() and (known := json.loads(file.read_text()))["models"] == models:
         return known
     print(f"ranking the sources of {target}, {size}", flush=True)
-    notes = {folders[name]: _documents(study.source_recipe(name)) for name in sources}
+    notes = {folders[name]: notes_of(name) for name in sources}
     documents = _documents(study.target_recipe(cell, first))
     ranking = rank_sources(documents, [*folders.values()], notes, str(study.folder / first))
     names = {folder: name for name, folder in folders.items()}

@@ -1,0 +1,149 @@
+"""The page in a real browser; with CLINX_SCREENSHOTS the pictures of its views go to that folder."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested in a browser: pip install playwright")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium")
+MARK = "Zaratustra9017"
+NOTE = f"Paciente: {MARK} Ruiz, 54 años. <b>Sin</b> fiebre; paracetamol 500 mg. Ingresa por dolor torácico opresivo."
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, opened by a visitor; what it asks of other machines is in `page.elsewhere`."""
+    page = browser.new_context(viewport={"width": 1200, "height": 1400}).new_page()
+    page.set_default_timeout(20_000)
+    page.elsewhere = []
+    page.on("request", lambda request: request.url.startswith("http") and check(request.url))
+
+    def check(url):
+        if not url.startswith(server.url):
+            page.elsewhere.append(url)
+
+    yield opened(page, server.url)
+    assert not page.elsewhere
+    page.context.close()
+
+
+def opened(page, url):
+    page.goto(url)
+    page.get_by_role("button", name="Find concepts").wait_for()
+    page.wait_for_timeout(1000)  # until its events are bound
+    return page
+
+
+def read(page, note=NOTE):
+    page.get_by_label("Note", exact=True).fill(note)
+    page.get_by_role("button", name="Find concepts").click()
+    page.locator("#note .note").wait_for()
+    page.get_by_text("mentions, found by").wait_for()
+    return page.locator("#note mark")
+
+
+def picture(page, name):
+    if folder := os.environ.get("CLINX_SCREENSHOTS"):
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_a_note_is_marked_filtered_and_pointed_at(page):
+    marks = read(page)
+    n_marks = marks.count()
+    assert n_marks > 1 and page.locator("#note b").count() == 0
+    picture(page, "note")
+    page.get_by_role("gridcell").first.click()
+    page.locator("#note mark.chosen").wait_for()
+    assert page.locator("#note mark.chosen").count() == 1
+    slider = page.get_by_role("slider")
+    slider.focus()
+    slider.press("End")  # a keyboard is enough
+    sync_api.expect(marks).to_have_count(0)
+    slider.press("Home")
+    sync_api.expect(marks).to_have_count(n_marks)
+    page.get_by_role("checkbox").first.click()
+    sync_api.expect(marks).not_to_have_count(n_marks)
+
+
+def test_members_stand_beside_the_vote_and_mentions_give_way_to_their_types(page):
+    read(page)
+    page.get_by_role("tab", name="Members").click()
+    page.get_by_text("members differ on").wait_for()
+    assert page.locator("#members").get_by_role("columnheader").count() >= 4
+    picture(page, "members")
+    page.get_by_role("tab", name="Without mentions").click()
+    masked = page.locator("#replaced textarea").input_value()
+    assert "[" in masked and masked != NOTE
+    picture(page, "without-mentions")
+
+
+@pytest.mark.parametrize("kind, content", [("JSON Lines", b'"entities"'), ("CSV", b"mention,label"), ("BRAT", b"PK")])
+def test_downloads_are_made_in_the_browser(page, kind, content):
+    read(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download {kind}").first.click()
+    assert content in Path(download.value.path()).read_bytes()
+
+
+def test_files_are_read_together_and_others_refused(page, server, tmp_path):
+    (tmp_path / "a.txt").write_text(NOTE)
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.writestr("b.txt", NOTE * 2)
+    page.get_by_role("tab", name="Files").click()
+    uploads = page.locator("input[type=file][accept*=zip]")
+    uploads.set_input_files([tmp_path / "a.txt", tmp_path / "more.zip"])
+    page.get_by_text("more.zip").first.wait_for()
+    page.get_by_role("button", name="Read the files").click()
+    page.get_by_role("gridcell", name="b.txt").wait_for()
+    picture(page, "files")
+    sync_api.expect(page.get_by_text("more.zip")).to_have_count(0)
+    assert not [path for path in server.temp.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes()]
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("../b.txt", NOTE)
+    uploads.set_input_files([tmp_path / "bad.zip"])
+    page.get_by_text("bad.zip").first.wait_for()
+    page.get_by_role("button", name="Read the files").click()
+    page.get_by_text("expected .txt files only").wait_for()
+
+
+def test_nothing_of_a_note_stays_in_the_browser_or_reaches_another_visitor(page, browser, server):
+    read(page)
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert MARK not in kept
+    assert page.evaluate("indexedDB.databases().then(all => all.length)") == 0
+    other = opened(browser.new_context().new_page(), server.url)
+    assert MARK not in other.content()
+    assert MARK not in server.log.read_text()
+    other.context.close()
+
+
+def test_a_model_that_fails_says_why(page, broken):
+    page.get_by_label("Model").click()
+    page.get_by_role("option").nth(1).click()
+    page.get_by_label("Note", exact=True).fill(NOTE)
+    page.get_by_role("button", name="Find concepts").click()
+    page.get_by_text(f"{broken} cannot be loaded").wait_for()
+
+
+def test_it_fits_a_phone_and_the_dark(browser, server):
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.set_default_timeout(20_000)
+    opened(page, f"{server.url}/?__theme=dark")
+    read(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "phone-dark")
+    page.context.close()
