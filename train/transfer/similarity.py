@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 
 LARGER_IS_CLOSER = {  # every measure, and which of its ends is the more similar one
@@ -163,6 +162,8 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     variances, axes = np.linalg.eigh(features.T @ features / len(features))  # (d,), (d, d)
     if not variances.sum() > 0:
         return 0.0  # the same features everywhere
+    from sklearn.covariance import ledoit_wolf_shrinkage  # not above: a second, and few need it
+
     shrinkage = ledoit_wolf_shrinkage(features, assume_centered=True)
     shrunk = (1 - shrinkage) * np.maximum(variances, 0) + shrinkage * variances.mean()
     sizes = np.bincount(classes)  # (C,)
