@@ -52,8 +52,10 @@ def train_side_by_side(trainings: Sequence[Training], at_once: int) -> Iterator[
         environment = {"OMP_NUM_THREADS": threads, **os.environ}
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-        with open(training.log, "w") as log:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        with (
+            open(training.log, "w") as log,
+            subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log) as process,
+        ):
             begun.append(process)
             status = process.wait()
         free.append(slot)
