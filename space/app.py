@@ -9,41 +9,37 @@ Settings, from the environment:
 import base64
 import json
 import os
-import shutil
 import sys
-import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+import files
 
-TEMP = Path(tempfile.mkdtemp(prefix="clinx-space-"))  # uploads, which are deleted after use, and it at the end
-os.environ.update(GRADIO_TEMP_DIR=str(TEMP), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
 
-import files  # noqa: E402
+os.environ |= {
+    "GRADIO_TEMP_DIR": str(files.uploads_folder()),
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
 import gradio as gr  # noqa: E402
 import views  # noqa: E402
+from examples import EXAMPLES  # noqa: E402
 from gradio.components import Component  # noqa: E402
 from huggingface_hub import metadata_load  # noqa: E402
-from models import ModelError, Models, Reading  # noqa: E402
+from models import ModelError, Models  # noqa: E402
 
 
 MAX_CHARACTERS = 50_000  # of a note
 ABOUT = """# Clinical concepts in a note
 Paste a note, or take an example, and see what the model finds. **This is no medical device. What you paste is read on
 the machine that runs this page, and is not stored.**"""
-EXAMPLES = {
-    "Spanish": "Paciente: Ana Ruiz Moreno, 54 años, natural de Toledo. Ingresa el 3 de mayo de 2021 en el Hospital San "
-    "Rafael por dolor torácico opresivo. Antecedentes de hipertensión arterial y diabetes mellitus tipo 2, que trata "
-    "con metformina 850 mg. Se pauta paracetamol 1 g. Teléfono de contacto: 612 345 678. Dra. Elena Vidal.",
-    "English": "Patient: John Miller, a 67-year-old retired teacher from Leeds, was admitted to St. Mary's Hospital on "
-    "12 March 2020 with metastatic lung cancer and chest pain. He was started on morphine 10 mg. Contact: 555-0182. "
-    "Dr. Susan Clark.",
-}
 DOWNLOAD = """(name, data) => {
-  if (data) { const a = document.createElement("a"); a.href = "data:application/octet-stream;base64," + data;
-    a.download = name; a.click(); }
+  const a = document.createElement("a");
+  a.href = "data:application/octet-stream;base64," + data; a.download = name; a.click();
   return ["", ""];
 }"""
 KINDS = {
@@ -77,26 +73,29 @@ class Concept(TypedDict):
 class Shown(TypedDict):
     """What a visitor's session holds of a note that was read."""
 
+    name: str
     text: str
+    model: str
     labels: list[str]
-    reading: Reading
+    entities: list[dict]
 
 
-def checked(text: str) -> None:
-    """Raises gr.Error for a note that is not read, with a text that repeats nothing of it."""
+def fault_of(text: str) -> str | None:
+    """Why a note is not read, in words that repeat nothing of it."""
     if len(text) > MAX_CHARACTERS:
-        raise gr.Error(
-            f"The note has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read.", print_exception=False
-        )
-    if not text.strip():
-        raise gr.Error("There is no note yet.", print_exception=False)
+        return f"The note has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read."
+    return None if text.strip() else "There is no note yet."
 
 
-def visible_error(error: Exception) -> gr.Error:
-    """What a visitor is told of an error: nothing that could quote a note."""
-    known = isinstance(error, (ModelError, files.UploadError))
-    text = str(error) if known else f"The note could not be read ({type(error).__name__})."
-    return gr.Error(text, print_exception=False)
+def check_note(model: str, text: str) -> list[dict]:
+    """Refuses a note before it waits for its turn."""
+    fault = fault_of(text)
+    return [gr.validate(True, ""), gr.validate(fault is None, fault or "")]
+
+
+def reason(error: Exception) -> str:
+    """Why something was not read, in words that repeat nothing of a note."""
+    return str(error) if isinstance(error, ModelError) else f"It could not be read ({type(error).__name__})."
 
 
 def list_models() -> list[str]:
@@ -112,11 +111,12 @@ def find_concepts_typed(text: str, model: str = "", threshold: float = 0.0) -> l
         model: one of list_models; the first, if it is empty.
         threshold: leave out what has a lower score, from 0 to 1.
     """
-    checked(text)
+    if fault := fault_of(text):
+        raise gr.Error(fault, print_exception=False)
     try:
         entities = MODELS.get(model or MODELS.names[0]).find(text)
     except Exception as error:
-        raise visible_error(error) from None
+        raise gr.Error(reason(error), print_exception=False) from None
     return [{**e, "mention": text[e["start"] : e["end"]]} for e in entities if e["score"] >= threshold]
 
 
@@ -135,36 +135,43 @@ find_concepts_typed._mcp_type = "not a tool"  # its result would reach an assist
 
 
 def read_note(model: str, text: str) -> Iterator[tuple]:
-    """Status, what the session keeps of the note, and the labels that were found."""
-    checked(text)
+    """Status, what the session keeps of the note, and the filter, which is the legend too, with numbers of mentions."""
     if not MODELS.is_loaded(model):
-        yield f"Loading {model} …", None, gr.skip()
+        yield views.status(f"Loading {model} …"), None, gr.skip()
     try:
         loaded = MODELS.get(model)
-        reading = loaded.read(text)
+        entities = loaded.find(text)
     except Exception as error:
-        raise visible_error(error) from None
-    labels = [label for label in loaded.labels if any(e["label"] == label for e in reading.entities)]
-    of = f"{loaded.n_members} models that vote" if loaded.members else "one model"
-    status = f"{len(reading.entities)} mentions, found by {of}."
-    yield status, {"text": text, "labels": loaded.labels, "reading": reading}, gr.CheckboxGroup(labels, value=labels)
+        yield views.status(reason(error), fault=True), None, gr.CheckboxGroup([], value=[])
+        return
+    counts = Counter(entity["label"] for entity in entities)
+    labels = [label for label in loaded.labels if label in counts]
+    of = f"{loaded.n_members} models that vote" if loaded.n_members > 1 else "one model"
+    shown = Shown(name="note.txt", text=text, model=model, labels=loaded.labels, entities=entities)
+    choices = [(f"{label} ({counts[label]})", label) for label in labels]
+    styles = [views.style_of(label, loaded.labels) for label in labels]
+    yield (
+        views.status(f"{len(entities)} mentions, found by {of}.", styles),
+        shown,
+        gr.CheckboxGroup(choices, value=labels),
+    )
 
 
 def chosen_entities(shown: Shown | None, threshold: float, labels: list[str]) -> list[dict]:
     """The mentions of a note that pass the threshold and the filter."""
-    return [e for e in shown["reading"].entities if e["score"] >= threshold and e["label"] in labels] if shown else []
+    return [e for e in shown["entities"] if e["score"] >= threshold and e["label"] in labels] if shown else []
 
 
 def show(shown: Shown | None, threshold: float, labels: list[str], chosen: int | None = None) -> tuple:
-    """Legend, marked note, table, and the note with its mentions replaced."""
+    """Marked note, table, the note with its mentions replaced, and the downloads."""
     if not shown:
-        return "", "", [], ""
+        return "", [], "", gr.Row(visible=False)
     text, entities = shown["text"], chosen_entities(shown, threshold, labels)
     return (
-        views.legend(shown["labels"], entities),
         views.marked(text, entities, shown["labels"], chosen),
         views.rows(text, entities),
         views.replaced(text, entities),
+        gr.Row(visible=True),
     )
 
 
@@ -173,26 +180,28 @@ def point_at(shown: Shown | None, threshold: float, labels: list[str], event: gr
     start = int(event.row_value[4])
     entities = chosen_entities(shown, threshold, labels)
     number = next((i for i, entity in enumerate(entities) if entity["start"] == start), None)
-    return show(shown, threshold, labels, number)[1]
+    return show(shown, threshold, labels, number)[0]
 
 
 def compare_members(shown: Shown | None) -> str:
     """Who of the members finds what."""
-    return views.compared(shown["text"], *shown["reading"], shown["labels"]) if shown else ""
-
-
-def download(kind: str, shown: Shown | None, threshold: float, labels: list[str]) -> tuple[str, str]:
-    """Name and content, base64, of a file with what is shown of a note."""
     if not shown:
-        raise gr.Error("There is no reading yet.", print_exception=False)
-    return packed(kind, [("note.txt", shown["text"], chosen_entities(shown, threshold, labels))])
+        return ""
+    try:
+        members = MODELS.get(shown["model"]).find_by_member(shown["text"])
+    except Exception as error:
+        return views.status(reason(error), fault=True)
+    return views.compared(shown["text"], shown["entities"], members, shown["labels"])
 
 
-def download_all(kind: str, notes: list | None) -> tuple[str, str]:
+def download(kind: str, shown: Shown, threshold: float, labels: list[str]) -> tuple[str, str]:
+    """Name and content, base64, of a file with what is shown of a note."""
+    return packed(kind, [(shown["name"], shown["text"], chosen_entities(shown, threshold, labels))])
+
+
+def download_all(kind: str, all_shown: list[Shown]) -> tuple[str, str]:
     """The same of all uploaded notes."""
-    if not notes:
-        raise gr.Error("There is no reading yet.", print_exception=False)
-    return packed(kind, notes)
+    return packed(kind, [(shown["name"], shown["text"], shown["entities"]) for shown in all_shown])
 
 
 def packed(kind: str, notes: list) -> tuple[str, str]:
@@ -201,22 +210,42 @@ def packed(kind: str, notes: list) -> tuple[str, str]:
     return name, base64.b64encode(write(notes)).decode("ascii")
 
 
-def read_files(model: str, paths: list[str] | None, progress=gr.Progress()) -> tuple[list, list]:  # noqa: B008
-    """A row for each uploaded note, and the notes with what was found; the uploads are deleted."""
+def take_files(paths: list[str]) -> tuple[str, list[tuple[str, str]]]:
+    """Status, and names and texts of uploaded notes, before they wait for their turn; the uploads are deleted."""
     try:
-        notes = files.read_uploads(paths or [])
-        loaded = MODELS.get(model)
-        notes = [(name, text, loaded.find(text)) for name, text in progress.tqdm(notes, desc="Reading", unit="notes")]
-    except Exception as error:
-        raise visible_error(error) from None
+        notes = files.read_uploads(paths)
+        return views.status(f"Reading {len(notes)} notes …"), notes
+    except files.UploadError as error:
+        return views.status(str(error), fault=True), []
     finally:
-        for path in paths or []:
+        for path in paths:
             Path(path).unlink(missing_ok=True)  # it alone: what lies beside it may be another visitor's
+
+
+def read_files(model: str, notes: list, progress=gr.Progress()) -> tuple:  # noqa: B008
+    """Status, a row for each note, the notes with what was found, nothing left to read, and the downloads."""
+    if not notes:
+        return gr.skip(), [], None, None, gr.Row(visible=False)
+    try:
+        loaded = MODELS.get(model)
+        all_shown = [
+            Shown(name=name, text=text, model=model, labels=loaded.labels, entities=loaded.find(text))
+            for name, text in progress.tqdm(notes, desc="Reading", unit="notes")
+        ]
+    except Exception as error:
+        return views.status(reason(error), fault=True), [], None, None, gr.Row(visible=False)
     rows = []
-    for name, text, entities in notes:
-        disputed = sum(entity["agreement"] not in (None, 1.0) for entity in entities)
-        rows.append([name, len(text), len(entities), disputed])
-    return sorted(rows, key=lambda row: -row[3]), notes
+    for shown in all_shown:
+        disputed = sum(entity["agreement"] not in (None, 1.0) for entity in shown["entities"])
+        rows.append([shown["name"], len(shown["text"]), len(shown["entities"]), disputed])
+    rows.sort(key=lambda row: -row[3])
+    return views.status(f"{len(rows)} notes were read."), rows, all_shown, None, gr.Row(visible=True)
+
+
+def show_file(all_shown: list[Shown] | None, event: gr.SelectData) -> str:
+    """The note of the clicked row, marked."""
+    shown = next((shown for shown in all_shown or [] if shown["name"] == event.row_value[0]), None)
+    return views.marked(shown["text"], shown["entities"], shown["labels"]) if shown else ""
 
 
 def page() -> gr.Blocks:
@@ -237,17 +266,17 @@ def page() -> gr.Blocks:
 def note_tab(model: gr.Dropdown) -> None:
     """One note: what is found in it, by whom, and how sure that is."""
     shown = gr.State(None, time_to_live=STATE_SECONDS)
-    text = gr.Textbox(label="Note", lines=7, max_lines=20, max_length=MAX_CHARACTERS, autofocus=True)
+    text = gr.Textbox(label="Note", lines=7, max_lines=20, max_length=MAX_CHARACTERS, autofocus=True, elem_id="text")
     with gr.Row():
         read = gr.Button("Find concepts", variant="primary")
         for language, example in EXAMPLES.items():
             gr.Button(f"{language} example").click(lambda note=example: note, None, text, queue=False, **OF_PAGE)
-    status = gr.Markdown(elem_id="status")
+    status = gr.HTML(elem_id="status")
     with gr.Row():
         threshold = gr.Slider(0, 1, 0, step=0.01, label="Lowest score", min_width=300)
-        labels = gr.CheckboxGroup([], label="Types", min_width=300)
+        labels = gr.CheckboxGroup([], label="Types", min_width=300, elem_id="types")
     with gr.Tab("The note"):
-        legend, note = gr.HTML(), gr.HTML(elem_id="note")
+        note = gr.HTML(elem_id="note")
         heads = ["mention", "type", "score", "agreement", "start", "end"]
         table = gr.Dataframe(headers=heads, label="Mentions: click one to see its place", interactive=False, wrap=True)
     with gr.Tab("Members"):
@@ -256,37 +285,41 @@ def note_tab(model: gr.Dropdown) -> None:
         replaced = gr.Textbox(
             label="Every mention by its type", lines=7, buttons=["copy"], interactive=False, elem_id="replaced"
         )
-    downloads(download, [shown, threshold, labels])
-    parts = [legend, note, table, replaced]
-    read.click(read_note, [model, text], [status, shown, labels], **READING).success(
-        show, [shown, threshold, labels], parts, **AT_ONCE
-    ).then(compare_members, shown, members, **AT_ONCE)
+    parts = [note, table, replaced, downloads(download, [shown, threshold, labels])]
+    was_read = read.click(read_note, [model, text], [status, shown, labels], validator=check_note, **READING)
+    was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE).success(
+        compare_members, shown, members, **READING
+    )
     gr.on([threshold.change, labels.change], show, [shown, threshold, labels], parts, **AT_ONCE)
     table.select(point_at, [shown, threshold, labels], note, **AT_ONCE)
 
 
 def files_tab(model: gr.Dropdown) -> None:
     """Many notes, in files."""
-    notes = gr.State(None, time_to_live=STATE_SECONDS)
-    gr.Markdown(f"Notes as `.txt` (UTF-8), or a `.zip` of them: at most {files.MAX_FILES}.")
+    notes, all_shown = (gr.State(None, time_to_live=STATE_SECONDS) for _ in range(2))
+    gr.Markdown(f"Notes as `.txt` (UTF-8), or a `.zip` of them: at most {files.MAX_FILES}. They are read at once.")
     uploads = gr.File(file_count="multiple", file_types=[".txt", ".zip"], label="Files")
-    read = gr.Button("Read the files", variant="primary")
+    status = gr.HTML()
     heads = ["note", "characters", "mentions", "disputed"]
-    overview = gr.Dataframe(headers=heads, interactive=False, label="Notes, the most disputed first")
-    downloads(download_all, notes)
-    read.click(read_files, [model, uploads], [overview, notes], **READING).then(
-        lambda: None, None, uploads, queue=False, **OF_PAGE
-    )
+    label = "Notes, the most disputed first: click one to see it"
+    overview = gr.Dataframe(headers=heads, interactive=False, label=label)
+    note = gr.HTML(elem_id="file")
+    row = downloads(download_all, all_shown)
+    taken = uploads.upload(take_files, uploads, [status, notes], queue=False, **OF_PAGE)
+    taken.then(lambda: (None, ""), None, [uploads, note], queue=False, **OF_PAGE)
+    taken.then(read_files, [model, notes], [status, overview, all_shown, notes, row], **READING)
+    overview.select(show_file, all_shown, note, **AT_ONCE)
 
 
-def downloads(fill: Callable, inputs: Component | list[Component]) -> None:
-    """A button for each kind of file; `fill(kind, …)` gives its name and content."""
+def downloads(fill: Callable, inputs: Component | list[Component]) -> gr.Row:
+    """A row, hidden for now, of a button for each kind of file; `fill(kind, …)` gives its name and content."""
     name, data = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
-    with gr.Row():
+    with gr.Row(visible=False) as row:
         for kind in KINDS:
             click = gr.Button(f"Download {kind}").click
             filled = click(partial(fill, kind), inputs, [name, data], queue=False, **OF_PAGE)
             filled.success(None, [name, data], [name, data], js=DOWNLOAD, **OF_PAGE)
+    return row
 
 
 def model_names() -> list[str]:
@@ -304,18 +337,18 @@ def main() -> None:
     """Serves the page until it is stopped."""
     if not MODELS.names:
         sys.exit("Name a model: CLINX_MODEL=org/name, or a folder.")
-    try:
-        page().queue(max_size=64).launch(
-            css=views.CSS,
-            footer_links=["api"],
-            run_history=False,  # which would keep notes in the browser
-            enable_monitoring=False,
-            max_file_size=files.MAX_TOTAL,
-            mcp_server=True,
-            share=os.environ.get("CLINX_SPACE_SHARE") == "1",
-        )
-    finally:
-        shutil.rmtree(TEMP, ignore_errors=True)
+    page().queue(max_size=64).launch(
+        css=views.CSS,
+        theme=gr.themes.Default(primary_hue="blue").set(  # for contrast
+            body_text_color_subdued="*neutral_500", button_primary_background_fill="*primary_700"
+        ),
+        footer_links=["api"],
+        run_history=False,  # which would keep notes in the browser
+        enable_monitoring=False,
+        max_file_size=files.MAX_TOTAL,
+        mcp_server=True,
+        share=os.environ.get("CLINX_SPACE_SHARE") == "1",
+    )
 
 
 if __name__ == "__main__":

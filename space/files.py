@@ -1,16 +1,37 @@
 """Notes from uploaded files, and what was found in them as files to download."""
 
+import atexit
 import csv
 import io
 import json
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 MAX_FILES = 200
 MAX_BYTES = 200_000  # of a note
 MAX_TOTAL = 10_000_000  # of all notes together
+
+
+def uploads_folder() -> Path:
+    """A folder of this server's own, deleted at its end; those of servers that were killed are deleted now."""
+    for left in Path(tempfile.gettempdir()).glob("clinx-space-*"):
+        try:
+            with FileLock(left / "lock", blocking=False):
+                shutil.rmtree(left, ignore_errors=True)
+        except (Timeout, OSError):
+            pass  # of a server that runs, or of somebody else
+    folder = Path(tempfile.mkdtemp(prefix="clinx-space-"))
+    lock = FileLock(folder / "lock")
+    lock.acquire()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(lock.release)
+    return folder
 
 
 class UploadError(Exception):
@@ -23,7 +44,7 @@ def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
     Raises UploadError for other files, too many, too large or not UTF-8 ones, and archives that hold more than notes.
     """
     notes: list[tuple[str, str]] = []
-    total = 0
+    total, names = 0, set()
     for name, data in _files(paths):
         if len(data) > MAX_BYTES:
             raise UploadError(f"{name} has more than {MAX_BYTES:,} bytes.")
@@ -32,6 +53,9 @@ def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
             raise UploadError(f"The files have more than {MAX_TOTAL:,} bytes together.")
         if len(notes) == MAX_FILES:
             raise UploadError(f"There are more than {MAX_FILES} notes.")
+        if name in names:
+            raise UploadError(f"Two notes are called {name}.")
+        names.add(name)
         try:
             notes.append((name, data.decode("utf-8-sig")))
         except UnicodeDecodeError:

@@ -4,19 +4,8 @@ import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple
 
 from transformers import pipeline
-
-
-class Reading(NamedTuple):
-    """What was found in a note: a list of `{"start", "end", "label", "score", "agreement"}`, and such lists by member.
-
-    `agreement` is the share of an ensemble's members that find the very same; a single model has None, and no members.
-    """
-
-    entities: list[dict]
-    members: list[list[dict]]
 
 
 class ModelError(Exception):
@@ -47,13 +36,16 @@ class Model:
         self.members = list(pipelines) if len(members) > 1 else []
         self.n_members = len(members)
 
-    def read(self, text: str) -> Reading:
-        """What the ensemble and its members find in a note."""
-        return Reading(_entities(self.ner(text)), [_entities(member(text)) for member in self.members])
-
     def find(self, text: str) -> list[dict]:
-        """What the ensemble finds, without asking what each member does."""
+        """A list of `{"start", "end", "label", "score", "agreement"}`.
+
+        `agreement` is the share of an ensemble's members that find the very same, None of a single model.
+        """
         return _entities(self.ner(text))
+
+    def find_by_member(self, text: str) -> list[list[dict]]:
+        """Such a list for each member of an ensemble; none for a single model."""
+        return [_entities(member(text)) for member in self.members]
 
 
 def _entities(found: list[dict]) -> list[dict]:

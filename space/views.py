@@ -10,16 +10,17 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B
 LINES = ("solid", "dashed", "dotted", "double")
 
 CSS = """
+body:not(.dark) { --color-accent: var(--primary-700); }
 .note { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2.1; font-size: 1.05rem; }
-.note mark, .legend mark {
+.note mark, .members mark, #types label {
   color: inherit; background: color-mix(in srgb, var(--c) 22%, transparent);
   border-bottom: 3px var(--l) var(--c); border-radius: 3px 3px 0 0; padding: 1px 2px; unicode-bidi: isolate;
 }
-.note mark sub, .legend mark sub { font-size: .7rem; margin-left: .35em; vertical-align: baseline; }
+.note mark sub { font-size: .7rem; margin-left: .35em; vertical-align: baseline; }
 .note mark.chosen { outline: 3px solid currentColor; outline-offset: 2px; }
 .note .control { font-size: .7rem; border: 1px dashed currentColor; border-radius: 3px; padding: 0 .2em; }
-.legend { display: flex; flex-wrap: wrap; gap: .4rem .9rem; }
-.members { overflow-x: auto; } .members table { border-collapse: collapse; width: 100%; }
+.fault { border-left: 4px solid #D55E00; padding-left: .6rem; font-weight: 600; }
+.members { overflow: auto; max-height: 40rem; } .members table { border-collapse: collapse; width: 100%; }
 .members th, .members td { text-align: left; padding: .3rem .6rem; }
 .members th, .members td { border-bottom: 1px solid var(--border-color-primary); }
 .members tr.agreed { opacity: .75; } .members td.no { font-weight: 700; }
@@ -47,15 +48,11 @@ def shown_text(text: str) -> str:
     return "".join(shown)
 
 
-def legend(labels: Sequence[str], found: Sequence[dict]) -> str:
-    """Each label that was found, as it is marked in the note, with how many there are."""
-    counts = {label: sum(entity["label"] == label for entity in found) for label in labels}
-    marks = (
-        f'<span><mark style="{style_of(label, labels)}">{shown_text(label)}</mark> {n}</span>'
-        for label, n in counts.items()
-        if n
-    )
-    return f'<div class="legend">{"".join(marks)}</div>'
+def status(text: str, styles: Sequence[str] = (), *, fault: bool = False) -> str:
+    """What the app does or did, or why not, and the styles of the boxes of the filter by types, one after the other."""
+    rules = (f"#types label:nth-of-type({number}) {{{style}}}" for number, style in enumerate(styles, 1))
+    role = 'role="alert" class="fault"' if fault else 'role="status"'
+    return f"<p {role}>{shown_text(text)}</p><style>{''.join(rules)}</style>"
 
 
 def marked(text: str, entities: Sequence[dict], labels: Sequence[str], chosen: int | None = None) -> str:
@@ -110,9 +107,7 @@ def compared(text: str, entities: Sequence[dict], members: Sequence[Sequence[dic
         mark = f'<mark style="{style_of(label, labels)}">{shown_text(label)}</mark>'
         mention = shown_text(text[start:end])
         agreed = ' class="agreed"' if all(who[1:]) else ""
-        lines.append(
-            f'<tr{agreed}><td dir="auto">{mention}</td><td><span class="legend">{mark}</span></td>{"".join(cells)}</tr>'
-        )
+        lines.append(f'<tr{agreed}><td dir="auto">{mention}</td><td>{mark}</td>{"".join(cells)}</tr>')
     n_differing = sum(not all(key in of for of in keys[1:]) for key in found)
     summary = f"The {len(members)} members differ on {n_differing} of {len(found)} mentions."
     return f'<p>{summary}</p><div class="members" tabindex="0"><table>{"".join(lines)}</table></div>'

@@ -25,19 +25,21 @@ def ensemble(tmp_path_factory, tiny_encoder_dir, tokenizer):
 
 
 class Server:
-    """The app, as `clinx space` runs it."""
+    """The app, run by a command that ends with the arguments of Python."""
 
-    def __init__(self, folder: Path, *models: Path):
+    def __init__(self, folder: Path, *arguments, **environment):
         self.log, self.temp = folder / "log", folder / "tmp"
         self.temp.mkdir()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{port}"
-        environment = {"TMPDIR": str(self.temp), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-P", "-m", "clinx", "space", "--port", port, "--model", *map(str, models)]
+        environment = {"TMPDIR": str(self.temp), "OMP_NUM_THREADS": "1", "GRADIO_SERVER_PORT": port, **environment}
+        command = [sys.executable, *(argument.format(port=port) for argument in map(str, arguments))]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **environment}, cwd=folder
+            )
         deadline = time.time() + 200
         while True:
             try:
@@ -62,7 +64,8 @@ def broken(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(ensemble, broken, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"), ensemble, broken)
+    options = ("--port", "{port}", "--model", ensemble, broken)
+    server = Server(tmp_path_factory.mktemp("server"), "-P", "-m", "clinx", "space", *options, HF_HUB_OFFLINE="1")
     yield server
     server.stop()
     assert not list(server.temp.iterdir())  # of the uploads' folder too nothing is left

@@ -1,12 +1,25 @@
 """The app as clients and assistants use it."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 
+import files
 import pytest
+from examples import EXAMPLES
 from transformers import pipeline
 
 from clinx import cli
+from clinx.corpora.synthetic import synthetic_notes
+from tests.hub.server import READER
+from tests.hub_cards.sessions import session
+from tests.modeling_clinx.models import PROJECT
+from tests.space.conftest import Server
 
+
+Client = pytest.importorskip("gradio_client").Client
 
 TEXT = "Paciente: Ana Ruiz, 54 años. Se pauta paracetamol 500 mg por dolor torácico."
 MARK = "Zaratustra9017"  # what must be nowhere afterwards
@@ -14,7 +27,11 @@ MARK = "Zaratustra9017"  # what must be nowhere afterwards
 
 @pytest.fixture(scope="module")
 def client(server):
-    return pytest.importorskip("gradio_client").Client(server.url, verbose=False)
+    return Client(server.url, verbose=False)
+
+
+def concepts(client, text=None):
+    return client.predict(text or TEXT, api_name="/find_concepts")
 
 
 def test_a_client_gets_the_very_entities_of_the_pipeline(client, ensemble, broken):
@@ -73,6 +90,43 @@ def test_an_assistant_lists_the_tools_and_gets_the_same(server, client):
     tools, answer = asyncio.run(ask())
     assert set(tools) == {"find_concepts", "list_models"} and "JSON list" in tools["find_concepts"]
     assert json.loads(answer) == client.predict(TEXT, api_name="/find_concepts")
+
+
+def test_a_pushed_space_reads_with_the_model_of_its_card(tmp_path, ensemble, client):
+    commands = {
+        "model": ("push", ensemble, "org/notes-ner", "--no-verify"),
+        "space": ("push", "space", "org/notes", "--model", "org/notes-ner"),
+    }
+    with session(tmp_path, commands) as pushed:
+        assert [result.status for result in pushed.results.values()] == [0, 0], pushed.results
+        for name, content in pushed.hub.files("org/notes", "space").items():
+            (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "space" / name).write_bytes(content)
+        hub = {"HF_ENDPOINT": pushed.hub.url, "HF_HOME": str(tmp_path / "fresh"), "HF_TOKEN": READER, "PYTHONPATH": ""}
+        server = Server(tmp_path, tmp_path / "space" / "app.py", **hub)
+        try:
+            deployed = Client(server.url, verbose=False)
+            assert deployed.predict(api_name="/list_models") == ["org/notes-ner"]
+            assert concepts(deployed) == concepts(client)
+        finally:
+            server.stop()
+
+
+def test_examples_are_notes_of_the_grammar():
+    for name, language, number in ("Spanish", "es", 35), ("English", "en", 21):
+        note = synthetic_notes(number + 1, language=language, split="validation")[-1]
+        assert EXAMPLES[name] == f"{note.text.rstrip()}\n"
+
+
+def test_what_a_killed_server_left_is_deleted_by_the_next(tmp_path, monkeypatch):
+    killed = "import os, files; open(files.uploads_folder() / 'note.txt', 'w').close(); os.kill(os.getpid(), 9)"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(PROJECT / "space")}
+    subprocess.run([sys.executable, "-c", killed], env=environment)
+    (left,) = tmp_path.iterdir()
+    assert (left / "note.txt").exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    both = {files.uploads_folder(), files.uploads_folder()}  # of two servers that run
+    assert set(tmp_path.iterdir()) == both
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,9 @@ def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(files.UploadError, match=fault):
             files.read_uploads([tmp_path / name])
+    (tmp_path / "a.txt").write_text("una")
+    with pytest.raises(files.UploadError, match=r"Two notes are called a\.txt"):
+        files.read_uploads([tmp_path / "a.txt", archive(tmp_path / "b.zip", {"a.txt": "otra"})])
     with pytest.raises(files.UploadError, match=r"no \.txt file"):
         files.read_uploads([])
 

@@ -9,9 +9,14 @@ import pytest
 
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested in a browser: pip install playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium")
 MARK = "Zaratustra9017"
+HOSTILE = (
+    "<script>document.title='no'</script><img src=x onerror=\"document.title='no'\">&lt;b&gt; \u202eesrever\u2066 \x00 "
+)
+HOSTILE += "🩺👩\u200d⚕️ العربية a" + "\u0301" * 300 + " </div></mark>{{7*7}} $x^2$"
 NOTE = f"Paciente: {MARK} Ruiz, 54 años. <b>Sin</b> fiebre; paracetamol 500 mg. Ingresa por dolor torácico opresivo."
 
 
@@ -48,7 +53,7 @@ def opened(page, url):
 
 
 def read(page, note=NOTE):
-    page.get_by_label("Note", exact=True).fill(note)
+    page.locator("#text textarea").fill(note)
     page.get_by_role("button", name="Find concepts").click()
     page.locator("#note .note").wait_for()
     page.get_by_text("mentions, found by").wait_for()
@@ -56,6 +61,14 @@ def read(page, note=NOTE):
 
 
 def picture(page, name):
+    """Keeps a picture of a view, in which no serious violation of accessibility is known."""
+    violations = axe.Axe().run(page).response["violations"]
+    serious = [
+        (of["id"], of["help"], [node["html"][:200] for node in of["nodes"]])
+        for of in violations
+        if of["impact"] in ("serious", "critical")
+    ]
+    assert not serious
     if folder := os.environ.get("CLINX_SCREENSHOTS"):
         page.wait_for_timeout(500)
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
@@ -104,22 +117,20 @@ def test_files_are_read_together_and_others_refused(page, server, tmp_path):
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         archive.writestr("b.txt", NOTE * 2)
     page.get_by_role("tab", name="Files").click()
-    page.get_by_role("button", name="Read the files").wait_for()
+    page.get_by_text("They are read at once").wait_for()
     page.wait_for_timeout(1000)  # until its events are bound
     uploads = page.locator("input[type=file][accept*=zip]")
     uploads.set_input_files([tmp_path / "a.txt", tmp_path / "more.zip"])
-    page.locator(".file-preview").wait_for()
-    page.get_by_role("button", name="Read the files").click()
     page.get_by_role("gridcell", name="b.txt").wait_for()
+    page.get_by_role("gridcell", name="b.txt").click()
+    page.locator("#file mark").first.wait_for()
     picture(page, "files")
-    sync_api.expect(page.locator(".file-preview")).to_have_count(0)
     assert not [path for path in server.temp.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes()]
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("../b.txt", NOTE)
     uploads.set_input_files([tmp_path / "bad.zip"])
-    page.locator(".file-preview").wait_for()
-    page.get_by_role("button", name="Read the files").click()
     page.get_by_text("expected .txt files only").wait_for()
+    picture(page, "files-refused")
 
 
 def test_nothing_of_a_note_stays_in_the_browser_or_reaches_another_visitor(page, browser, server):
@@ -136,16 +147,54 @@ def test_nothing_of_a_note_stays_in_the_browser_or_reaches_another_visitor(page,
 def test_a_model_that_fails_says_why(page, broken):
     page.get_by_label("Model").click()
     page.get_by_role("option").nth(1).click()
-    page.get_by_label("Note", exact=True).fill(NOTE)
+    page.locator("#text textarea").fill(NOTE)
     page.get_by_role("button", name="Find concepts").click()
     page.get_by_text(f"{broken} cannot be loaded").wait_for()
 
 
-def test_it_fits_a_phone_and_the_dark(browser, server):
-    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+@pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 390), ("dark", 1200)])
+def test_it_fits_a_phone_and_the_dark(browser, server, theme, width):
+    page = browser.new_context(viewport={"width": width, "height": 844}).new_page()
     page.set_default_timeout(20_000)
-    opened(page, f"{server.url}/?__theme=dark")
+    opened(page, f"{server.url}/?__theme={theme}")
     read(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    picture(page, "phone-dark")
+    page.get_by_role("gridcell").first.click()
+    page.locator("#note mark.chosen").wait_for()
+    for view in ("The note", "Members", "Without mentions", "Files"):
+        page.get_by_role("tab", name=view).click()
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        picture(page, f"{view.lower().replace(' ', '-')}-{theme}-{width}")
     page.context.close()
+
+
+def test_a_hostile_note_is_shown_as_it_is(page):
+    marks = read(page, HOSTILE)
+    assert marks.count() > 1
+    shown = page.locator("#note .note")
+    assert "document.title='no'" in shown.evaluate(
+        "of => [...of.querySelectorAll('sub')].reduce((_, s) => (s.remove(), of), of).textContent"
+    )
+    assert shown.locator("script, img, b").count() == 0 and "U+202E" in shown.inner_text()
+    page.get_by_role("gridcell").last.click()
+    page.get_by_role("tab", name="Members").click()
+    page.get_by_text("members differ on").wait_for()
+    assert page.locator("#members").locator("script, img, b").count() == 0
+    assert page.title() == "Clinical concepts"
+    picture(page, "hostile")
+
+
+def test_a_note_is_refused_before_it_waits(page, server):
+    find = page.get_by_role("button", name="Find concepts")
+    assert not page.get_by_role("button", name="Download CSV").count()
+    find.click()
+    page.get_by_text("There is no note yet").wait_for()
+    field = page.locator("#text textarea")
+    field.evaluate("of => of.removeAttribute('maxlength')")  # which binds only those who let it
+    field.fill("a " * 25_001)
+    find.click()
+    page.get_by_text("The note has 50,002 characters; at most 50,000 are read.").wait_for()
+    picture(page, "refused")
+    page.get_by_role("button", name="English example").click()
+    find.click()
+    page.get_by_text("mentions, found by").wait_for()

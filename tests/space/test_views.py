@@ -46,9 +46,9 @@ def test_no_text_becomes_markup(text, data):
     for html in (
         views.marked(text, entities, [label]),
         views.compared(text, entities, [entities, []], [label]),
-        views.legend([label], entities),
+        views.status(text, [views.style_of(label, [label])]),
     ):
-        assert set(Texts(html).tags) <= {"div", "mark", "sub", "span", "p", "table", "tr", "th", "td"}
+        assert set(Texts(html).tags) <= {"div", "mark", "sub", "span", "p", "style", "table", "tr", "th", "td"}
 
 
 def test_what_would_be_invisible_or_turn_the_order_is_named():
