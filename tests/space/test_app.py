@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 import files
 import pytest
@@ -22,6 +23,7 @@ from tests.space.conftest import Server
 Client = pytest.importorskip("gradio_client").Client
 
 TEXT = "Paciente: Ana Ruiz, 54 años. Se pauta paracetamol 500 mg por dolor torácico."
+JSON = {"Content-Type": "application/json"}
 MARK = "Zaratustra9017"  # what must be nowhere afterwards
 
 
@@ -44,6 +46,16 @@ def test_a_client_gets_the_very_entities_of_the_pipeline(client, ensemble, broke
     assert client.predict(TEXT, str(ensemble), 1.1, api_name="/find_concepts") == []
     assert json.loads(client.predict(TEXT, api_name="/find_concepts_json")) == concepts
     assert client.predict(api_name="/list_models") == [str(ensemble), str(broken)]
+
+
+def test_plain_http_gets_the_same(server, client):
+    def call(path, body=None):
+        request = urllib.request.Request(f"{server.url}/gradio_api/call/find_concepts{path}", body, JSON)
+        return urllib.request.urlopen(request, timeout=60).read().decode()
+
+    event = json.loads(call("", json.dumps({"data": [TEXT, "", 0]}).encode()))["event_id"]
+    answer = call(f"/{event}")
+    assert json.loads(answer.partition("data: ")[2])[0] == concepts(client)
 
 
 def test_only_the_api_is_public(client):
