@@ -47,8 +47,6 @@ KINDS = {
     "JSON Lines": ("notes.jsonl", files.as_json_lines),
     "CSV": ("mentions.csv", files.as_csv),
 }
-
-
 STATE_SECONDS = 3600  # that a session keeps a reading
 OF_PAGE = {"api_visibility": "private"}  # events that are no endpoints
 AT_ONCE = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", **OF_PAGE}
@@ -287,6 +285,7 @@ def note_tab(model: gr.Dropdown) -> None:
         )
     parts = [note, table, replaced, downloads(download, [shown, threshold, labels])]
     was_read = read.click(read_note, [model, text], [status, shown, labels], validator=check_note, **READING)
+    was_read.success(lambda: views.status("Each member reads it …"), None, members, **AT_ONCE)
     was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE).success(
         compare_members, shown, members, **READING
     )

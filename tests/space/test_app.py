@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import files
+import models
 import pytest
 from examples import EXAMPLES
 from transformers import pipeline
@@ -46,6 +48,22 @@ def test_a_client_gets_the_very_entities_of_the_pipeline(client, ensemble, broke
     assert client.predict(TEXT, str(ensemble), 1.1, api_name="/find_concepts") == []
     assert json.loads(client.predict(TEXT, api_name="/find_concepts_json")) == concepts
     assert client.predict(api_name="/list_models") == [str(ensemble), str(broken)]
+
+
+def test_visitors_at_once_get_their_own(server, client):
+    texts = [f"{TEXT} Paciente {number}: {'tos, ' * number}fiebre." for number in range(8)]
+    with ThreadPoolExecutor(len(texts)) as visitors:
+        own = list(visitors.map(lambda text: concepts(Client(server.url, verbose=False), text), texts))
+    assert own == [concepts(client, text) for text in texts]
+
+
+def test_the_model_that_was_not_used_for_longest_makes_room(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(models, "Model", lambda name: loaded.append(name) or name)
+    kept = models.Models(["a", "b", "c"], in_memory=2)
+    for name in "ababcab":
+        assert kept.get(name) == name
+    assert loaded == ["a", "b", "c", "a", "b"] and [kept.is_loaded(name) for name in "abc"] == [True, True, False]
 
 
 def test_plain_http_gets_the_same(server, client):
