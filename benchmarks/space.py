@@ -5,6 +5,7 @@ The same notes are then read by the pipeline, one by one, in a process of the sa
 files of a pushed Space with `--python`, an environment of its own, instead of `clinx space`.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -38,6 +39,7 @@ class Server:
             env=os.environ | environment,
             stdout=subprocess.DEVNULL,
         )
+        atexit.register(self.process.kill)
         while True:
             try:
                 self.find(note)
@@ -54,8 +56,8 @@ class Server:
         asked = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
         event = json.load(urllib.request.urlopen(asked, timeout=600))["event_id"]
         answer = urllib.request.urlopen(f"{self.url}/{event}", timeout=600).read().decode()
-        if not answer.startswith("event: complete"):
-            raise SystemExit(f"refused: {answer}")
+        if "event: complete\n" not in answer:  # after heartbeats, while it waits
+            raise SystemExit("a note was refused")
         return json.loads(answer.rpartition("data: ")[2])[0]
 
     def megabytes(self) -> int:

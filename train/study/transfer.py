@@ -31,7 +31,7 @@ class TransferStudy(Study):
         targets: the corpora that are transferred to.
         sources: those that are transferred from; never to themselves.
         sizes: by the number of sentences of the target, or `all`, settings for trainings of that size.
-        source_settings: of the models that are sources.
+        source_settings: of the models that are sources. Where a corpus has settings of its own, it keeps them.
     """
 
     targets: list
@@ -54,11 +54,11 @@ class TransferStudy(Study):
 
     def source_recipe(self, source: str) -> Recipe:
         """The recipe of a source, which learns from no document that shares text with the test of a target."""
-        own: Settings = {"seed": self.seeds(self.corpora[source], self.source_settings)[0]}
+        own: Settings = {"seed": self.seeds(self.source_settings, self.corpora[source])[0]}
         others = (self.settings | self.corpora[target] for target in self.targets if target != source)
         if tests := [settings["test"] for settings in others if settings.get("test")]:
             own["held_out"] = tests
-        return self.recipe(f"sources/{source}", self.corpora[source], self.source_settings, own)
+        return self.recipe(f"sources/{source}", self.source_settings, self.corpora[source], own)
 
     def cells(self, sources: list[str]) -> Iterator["Cell"]:
         """The cells of these sources."""
@@ -68,7 +68,7 @@ class TransferStudy(Study):
 
     def runs(self, cell: "Cell") -> list[str]:
         """The runs of a cell, one a seed, by the names of their folders in the study's."""
-        seeds = self.seeds(self.corpora[cell.target], self.sizes[cell.size])
+        seeds = self.seeds(self.sizes[cell.size], self.corpora[cell.target])
         return [f"{cell.target}/{cell.size}/{cell.source}/seed-{seed}" for seed in seeds]
 
     def recipes(self, sources: list[str]) -> dict[str, Recipe]:
@@ -81,7 +81,7 @@ class TransferStudy(Study):
         own |= {} if cell.size == "all" else {"max_train_sentences": cell.size}
         if cell.source != NO_SOURCE:
             own["source_model"] = str(self.folder / "sources" / cell.source)
-        return self.recipe(run, self.corpora[cell.target], self.sizes[cell.size], own)
+        return self.recipe(run, self.sizes[cell.size], self.corpora[cell.target], own)
 
 
 class Cell(NamedTuple):

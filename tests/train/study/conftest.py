@@ -35,6 +35,7 @@ def study(tiny_encoder_dir, tmp_path_factory):
         "source_settings": {"max_steps": 3},
         "sizes": {10: {"seed": [1, 2]}, "all": {"seed": 1}},
     }
+    content["corpora"]["b"]["max_steps"] = 1
     file = folder / "small.yaml"
     file.write_text(yaml.safe_dump(content))
     return file

@@ -65,6 +65,8 @@ def test_the_recipe_of_a_cell_lies_beside_its_run(done):
     recipe = yaml.safe_load((folder / "a/10/c/seed-2.yaml").read_text())
     assert (recipe["seed"], recipe["max_train_sentences"]) == (2, 10)
     assert recipe["source_model"] == str(folder / "sources/c")
+    runs = {"a/10/c/seed-2": 2, "sources/a": 3, "b/10/c/seed-2": 1, "sources/b": 1}  # a corpus keeps its own settings
+    assert {run: yaml.safe_load((folder / f"{run}.yaml").read_text())["max_steps"] for run in runs} == runs
 
 
 def test_sources_are_ranked_again_when_a_model_is_another(done, study, capsys):
