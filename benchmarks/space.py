@@ -60,7 +60,7 @@ class Server:
             raise SystemExit("a note was refused")
         return json.loads(answer.rpartition("data: ")[2])[0]
 
-    def megabytes(self) -> int:
+    def mebibytes(self) -> int:
         """What it holds in memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
@@ -112,7 +112,7 @@ def main():
         starts[state] = round(server.seconds, 1)
         if state == "cold":
             server.stop()
-    at_start = server.megabytes()
+    at_start = server.mebibytes()
     start = time.perf_counter()
     with ThreadPoolExecutor(args.visitors) as visitors:
         served = list(visitors.map(lambda text: timed(server.find, text), texts[:-1]))
@@ -120,12 +120,11 @@ def main():
     ner = pipeline("ner", model=model, trust_remote_code=True)
     read = [timed(ner, text) for text in texts[:-1]]
     wrong = sum(answer != expected for (_, answer), (_, expected) in zip(served, read, strict=True))
-    after_visitors = memory = server.megabytes()
+    mebibytes = {"loaded": at_start, "after visitors": server.mebibytes()}
     for number, note in enumerate(synthetic_notes(args.notes, seed=1), 1):
         server.find(note.text)
         if number % 100 == 0:
-            memory = server.megabytes()
-            print(f"{number} notes: {memory} MiB", file=sys.stderr)
+            mebibytes[f"{number} notes later"] = server.mebibytes()
     server.stop()
 
     result = {
@@ -135,14 +134,14 @@ def main():
         "visitor_seconds": quantiles([seconds for seconds, _ in served]),
         "pipeline_seconds": quantiles([seconds for seconds, _ in read]),
         "all_of_pipeline": round(at_once / sum(seconds for seconds, _ in read), 3),
-        "mebibytes": {"loaded": at_start, "after visitors": after_visitors, f"after {args.notes} more": memory},
+        "mebibytes": mebibytes,
     }
     rows = [
         ("first answer", ", ".join(f"{state} {seconds} s" for state, seconds in starts.items())),
         (f"{args.visitors} visitors", f"{wrong} wrong answers; {result['visitor_seconds']}, in seconds"),
         ("pipeline, one by one", f"{result['pipeline_seconds']}, in seconds"),
         ("all visitors", f"{result['all_of_pipeline']:.2f} of the pipeline's time for the same notes"),
-        ("memory", f"{result['mebibytes']}, in MiB"),
+        ("memory", f"{mebibytes}, in MiB"),
     ]
     finish("space", result, rows, args.out)
 

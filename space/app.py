@@ -47,6 +47,7 @@ KINDS = {
     "JSON Lines": ("notes.jsonl", files.as_json_lines),
     "CSV": ("mentions.csv", files.as_csv),
 }
+SESSIONS = 256  # that are remembered; a call of the API is one, of 130 KB
 STATE_SECONDS = 3600  # that a session keeps a reading
 OF_PAGE = {"api_visibility": "private"}  # events that are no endpoints
 AT_ONCE = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", **OF_PAGE}
@@ -163,7 +164,7 @@ def chosen_entities(shown: Shown | None, threshold: float, labels: list[str]) ->
 def show(shown: Shown | None, threshold: float, labels: list[str], chosen: int | None = None) -> tuple:
     """Marked note, table, the note with its mentions replaced, and the downloads."""
     if not shown:
-        return "", [], "", gr.Row(visible=False)
+        return views.status("There is no reading, or no more: find concepts first."), [], "", gr.Row(visible=False)
     text, entities = shown["text"], chosen_entities(shown, threshold, labels)
     return (
         views.marked(text, entities, shown["labels"], chosen),
@@ -345,6 +346,7 @@ def main() -> None:
         run_history=False,  # which would keep notes in the browser
         enable_monitoring=False,
         max_file_size=files.MAX_TOTAL,
+        state_session_capacity=SESSIONS,
         mcp_server=True,
         share=os.environ.get("CLINX_SPACE_SHARE") == "1",
     )
