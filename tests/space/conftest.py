@@ -27,7 +27,7 @@ def ensemble(tmp_path_factory, tiny_encoder_dir, tokenizer):
 class Server:
     """The app, run by a command that ends with the arguments of Python."""
 
-    def __init__(self, folder: Path, *arguments, **environment):
+    def __init__(self, folder: Path, *arguments, python: str = sys.executable, **environment):
         self.log, self.temp = folder / "log", folder / "tmp"
         self.temp.mkdir()
         with socket.socket() as free:
@@ -35,7 +35,7 @@ class Server:
             port = str(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{port}"
         environment = {"TMPDIR": str(self.temp), "OMP_NUM_THREADS": "1", "GRADIO_SERVER_PORT": port, **environment}
-        command = [sys.executable, *(argument.format(port=port) for argument in map(str, arguments))]
+        command = [python, *(argument.format(port=port) for argument in map(str, arguments))]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env={**os.environ, **environment}, cwd=folder
