@@ -98,7 +98,8 @@ def test_a_path_may_begin_with_the_home_folder(folder, monkeypatch):
 @pytest.mark.parametrize("format", [None, "brat", "dataset"])
 def test_a_path_that_is_not_there_is_called_so(folder, monkeypatch, path, format):
     monkeypatch.chdir(folder.parent)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for module in ("datasets.config", "huggingface_hub.constants"):
+        monkeypatch.setattr(f"{module}.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"^{path}: found no such file or folder") as fault:
         list(read_corpus(path, format))
     assert "Repo id" not in str(fault.value)
