@@ -22,7 +22,7 @@ body:not(.dark) { --color-accent: var(--primary-700); }
 .fault { border-left: 4px solid #D55E00; padding-left: .6rem; font-weight: 600; }
 .members { overflow: auto; max-height: 40rem; } .members table { border-collapse: collapse; width: 100%; }
 .members th, .members td { text-align: left; padding: .3rem .6rem; }
-#members :is(table, th, td) { border: 0; }
+#members :is(table, thead, tbody, tr, th, td) { border: 0; }
 #members :is(th, td) { border-bottom: 1px solid var(--border-color-primary); }
 .members th { position: sticky; top: 0; background: var(--body-background-fill); }
 .members tr.agreed { opacity: .75; } .members td.no { font-weight: 700; }

@@ -141,9 +141,7 @@ def test_megabytes_on_one_line_are_read(narrow_ner, megabytes):
     entities = narrow_ner(text)
     seconds = time.process_time() - start
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-    print(
-        f"{megabytes} MB on one line: {seconds:.1f} s of CPU, peak memory grew by {growth} MiB, {len(entities)} entities"
-    )
+    print(f"{megabytes} MB: {seconds:.1f} s of CPU, peak memory grew by {growth} MiB, {len(entities)} entities")
     assert entities[-1]["end"] > len(text) - len(NOTE)
     assert all(entity["word"] == text[entity["start"] : entity["end"]] for entity in entities)
     assert growth < 400 * megabytes
