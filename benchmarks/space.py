@@ -32,7 +32,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/gradio_api/call/find_concepts"
-        environment = {"GRADIO_SERVER_PORT": str(port), "CLINX_MODELS": model, "OMP_NUM_THREADS": str(threads)}
+        environment = {"GRADIO_SERVER_PORT": str(port), "CLINX_MODEL": model, "OMP_NUM_THREADS": str(threads)}
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [part.format(port=port, model=model) for part in command],

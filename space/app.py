@@ -1,7 +1,8 @@
 """Clinical concepts in a note: see what an ensemble reads, how sure it is, and where its members disagree.
 
 Settings, from the environment:
-    CLINX_MODEL, CLINX_MODELS: a model, or several with commas: folders, names on the Hub, or NAME@REVISION.
+    CLINX_MODEL, or else CLINX_MODELS: a model, or several with commas: folders, names on the Hub, or NAME@REVISION;
+        default: the models that the Space's card names.
     CLINX_MODELS_IN_MEMORY: as many stay loaded (default: 1).
     CLINX_SPACE_SHARE: 1 for a link from outside (default: none).
 """
@@ -324,7 +325,7 @@ def downloads(fill: Callable, inputs: Component | list[Component]) -> gr.Row:
 
 def model_names() -> list[str]:
     """The models that the environment names, or the front matter of the Space's own card."""
-    if names := os.environ.get("CLINX_MODELS") or os.environ.get("CLINX_MODEL"):
+    if names := os.environ.get("CLINX_MODEL") or os.environ.get("CLINX_MODELS"):
         return [name.strip() for name in names.split(",") if name.strip()]
     card = Path(__file__).with_name("README.md")
     return (metadata_load(card) or {}).get("models", []) if card.is_file() else []

@@ -133,6 +133,7 @@ def test_a_pushed_space_reads_with_the_model_of_its_card(tmp_path, ensemble, cli
             (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "space" / name).write_bytes(content)
         hub = {"HF_ENDPOINT": pushed.hub.url, "HF_HOME": str(tmp_path / "fresh"), "HF_TOKEN": READER, "PYTHONPATH": ""}
+        hub |= {"CLINX_MODEL": "", "CLINX_MODELS": ""}  # the card's
         python = os.environ.get("CLINX_SPACE_PYTHON", sys.executable)  # of an environment of requirements.txt and torch
         server = Server(tmp_path, tmp_path / "space" / "app.py", python=python, **hub)
         try:

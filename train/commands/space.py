@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     if args.port not in PORTS:
         raise InputError(f"--port is {args.port}, expected {PORTS}")
     os.environ |= {
-        "CLINX_MODELS": ",".join(models),
+        "CLINX_MODEL": ",".join(models),
         "CLINX_MODELS_IN_MEMORY": str(args.models_in_memory),
         "CLINX_SPACE_SHARE": "1" if args.share == "yes" else "0",
         "GRADIO_SERVER_NAME": args.host,
