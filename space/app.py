@@ -7,7 +7,6 @@ Settings, from the environment:
     CLINX_SPACE_SHARE: 1 for a link from outside (default: none).
 """
 
-import base64
 import json
 import os
 import sys
@@ -43,11 +42,6 @@ DOWNLOAD = """(name, data) => {
   a.href = "data:application/octet-stream;base64," + data; a.download = name; a.click();
   return ["", ""];
 }"""
-KINDS = {
-    "BRAT": ("notes.zip", files.as_brat),
-    "JSON Lines": ("notes.jsonl", files.as_json_lines),
-    "CSV": ("mentions.csv", files.as_csv),
-}
 SESSIONS = 256  # that are remembered; a call of the API is one, of 130 KB
 STATE_SECONDS = 3600  # that a session keeps a reading
 OF_PAGE = {"api_visibility": "private"}  # events that are no endpoints
@@ -196,18 +190,12 @@ def compare_members(shown: Shown | None) -> str:
 
 def download(kind: str, shown: Shown, threshold: float, labels: list[str]) -> tuple[str, str]:
     """Name and content, base64, of a file with what is shown of a note."""
-    return packed(kind, [(shown["name"], shown["text"], chosen_entities(shown, threshold, labels))])
+    return files.packed(kind, [(shown["name"], shown["text"], chosen_entities(shown, threshold, labels))])
 
 
 def download_all(kind: str, all_shown: list[Shown]) -> tuple[str, str]:
     """The same of all uploaded notes."""
-    return packed(kind, [(shown["name"], shown["text"], shown["entities"]) for shown in all_shown])
-
-
-def packed(kind: str, notes: list) -> tuple[str, str]:
-    """Name and content, base64, of a file with what was found in notes; it is made in the browser, not stored here."""
-    name, write = KINDS[kind]
-    return name, base64.b64encode(write(notes)).decode("ascii")
+    return files.packed(kind, [(shown["name"], shown["text"], shown["entities"]) for shown in all_shown])
 
 
 def take_files(paths: list[str]) -> tuple[str, list[tuple[str, str]]]:
@@ -308,7 +296,8 @@ def files_tab(model: gr.Dropdown) -> None:
     row = downloads(download_all, all_shown)
     taken = uploads.upload(take_files, uploads, [status, notes], queue=False, **OF_PAGE)
     taken.then(lambda: (None, ""), None, [uploads, note], queue=False, **OF_PAGE)
-    taken.then(read_files, [model, notes], [status, overview, all_shown, notes, row], **READING)
+    outputs = [status, overview, all_shown, notes, row]
+    taken.then(read_files, [model, notes], outputs, show_progress_on=overview, **READING)
     overview.select(show_file, all_shown, note, **AT_ONCE)
 
 
@@ -316,7 +305,7 @@ def downloads(fill: Callable, inputs: Component | list[Component]) -> gr.Row:
     """A row, hidden for now, of a button for each kind of file; `fill(kind, …)` gives its name and content."""
     name, data = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
     with gr.Row(visible=False) as row:
-        for kind in KINDS:
+        for kind in files.KINDS:
             click = gr.Button(f"Download {kind}").click
             filled = click(partial(fill, kind), inputs, [name, data], queue=False, **OF_PAGE)
             filled.success(None, [name, data], [name, data], js=DOWNLOAD, **OF_PAGE)

@@ -1,6 +1,7 @@
 """Notes from uploaded files, and what was found in them as files to download."""
 
 import atexit
+import base64
 import csv
 import io
 import json
@@ -135,3 +136,16 @@ def as_csv(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:
             cells = [f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in (name, mention)]
             writer.writerow([*cells, of["label"], of["score"], of["agreement"], of["start"], of["end"]])
     return buffer.getvalue().encode("utf-8-sig")
+
+
+KINDS = {
+    "BRAT": ("notes.zip", as_brat),
+    "JSON Lines": ("notes.jsonl", as_json_lines),
+    "CSV": ("mentions.csv", as_csv),
+}
+
+
+def packed(kind: str, notes: list) -> tuple[str, str]:
+    """Name and content, base64, of a file with what was found in notes; it is made in the browser, not stored here."""
+    name, write = KINDS[kind]
+    return name, base64.b64encode(write(notes)).decode("ascii")

@@ -62,12 +62,16 @@ def read(page, note=NOTE):
 
 def picture(page, name):
     """Keeps a picture of a view, in which no serious violation of accessibility is known."""
-    violations = axe.Axe().run(page).response["violations"]
-    serious = [
-        (of["id"], of["help"], [node["html"][:200] for node in of["nodes"]])
-        for of in violations
-        if of["impact"] in ("serious", "critical")
-    ]
+    for _ in range(10):
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [
+            (of["id"], of["help"], [node["html"][:200] for node in of["nodes"]])
+            for of in violations
+            if of["impact"] in ("serious", "critical")
+        ]
+        if not serious:
+            break
+        page.wait_for_timeout(1000)  # what is being filled is pale for a moment
     assert not serious
     if folder := os.environ.get("CLINX_SCREENSHOTS"):
         page.wait_for_timeout(500)
