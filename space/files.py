@@ -21,10 +21,10 @@ MAX_TOTAL = 10_000_000  # of all notes together
 
 def uploads_folder() -> Path:
     """A folder of this server's own, deleted at its end; those of servers that were killed are deleted now."""
-    for left in Path(tempfile.gettempdir()).glob("clinx-space-*"):
+    for left in Path(tempfile.gettempdir()).glob("clinx-space-*/lock"):
         try:
-            with FileLock(left / "lock", blocking=False):
-                shutil.rmtree(left, ignore_errors=True)
+            with FileLock(left, blocking=False):
+                shutil.rmtree(left.parent, ignore_errors=True)
         except (Timeout, OSError):
             pass  # of a server that runs, or of somebody else
     folder = Path(tempfile.mkdtemp(prefix="clinx-space-"))
