@@ -65,7 +65,7 @@ def checked(recipe):
 
     Raises SettingError for the first setting that does not go with the others.
     """
-    for faults in (_documents, _model, _transfer, _schedule, _selection):
+    for faults in (_documents, _model, _transfer, _batches, _schedule, _selection):
         for setting, fault in faults(recipe):
             raise SettingError(fault, setting)
     return _without_schedule(_with_context_that_fits(recipe))
@@ -144,6 +144,23 @@ def _schedule(recipe) -> Iterator[tuple[str, str]]:
     if recipe.one_cycle:
         for name in unused:
             yield name, f"{name} does nothing while one_cycle is on: leave it out, or set one_cycle: false"
+    elif _is_set(recipe, "pct_start"):
+        yield "pct_start", "pct_start is of the one-cycle schedule, and one_cycle is false: leave one of them out"
+
+
+def _batches(recipe) -> Iterator[tuple[str, str]]:
+    if recipe.batch_windows and _is_set(recipe, "batch_subwords"):
+        yield "batch_windows", "batch_windows and batch_subwords both say how large a batch is: leave one of them out"
+    if recipe.context_dropout and recipe.distill:
+        yield (
+            "context_dropout",
+            "context_dropout makes other windows in every epoch, and distill needs those that the ensemble has read: "
+            "leave one of them out",
+        )
+
+
+def _is_set(recipe, name: str) -> bool:
+    return getattr(recipe, name) not in (None, SETTINGS[name].default)
 
 
 def _selection(recipe) -> Iterator[tuple[str, str]]:

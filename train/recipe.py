@@ -14,6 +14,7 @@ from .settings import (
     DocumentSettings,
     ModelSettings,
     OptimizationSettings,
+    RegularizationSettings,
     RunSettings,
     SplitSettings,
     TransferSettings,
@@ -113,6 +114,7 @@ class Recipe(
     RunSettings,
     SplitSettings,
     OptimizationSettings,
+    RegularizationSettings,
     TransferSettings,
     ModelSettings,
     DocumentSettings,
@@ -144,7 +146,8 @@ class Recipe(
         return checked(super().checked())
 
     def unused(self) -> tuple[str, ...]:
-        return tuple(SCHEDULE) if self.one_cycle else ()
+        schedule = tuple(SCHEDULE) if self.one_cycle else ("pct_start",)
+        return (*schedule, "batch_subwords") if self.batch_windows else schedule
 
 
 def _as_yaml(settings: dict) -> str:

@@ -1,75 +1,12 @@
 """The settings of a run, in groups: what each means, and what depends on it."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
+
+from .setting_fields import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, Numbers, setting
 
 
 SPLIT_KINDS = ("standard", "random", "all")
 METRICS = ("strict_f1", "precision", "recall")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Numbers:
-    """The numbers that a setting may have: finite, and within its bounds.
-
-    Attributes:
-        unset: the number that says that the setting is not used, whatever the bounds.
-    """
-
-    minimum: float | None = None
-    above: float | None = None
-    below: float | None = None
-    unset: float | None = None
-
-    def __contains__(self, number: float) -> bool:
-        return number == self.unset or (
-            math.isfinite(number)
-            and (self.minimum is None or number >= self.minimum)
-            and (self.above is None or number > self.above)
-            and (self.below is None or number < self.below)
-        )
-
-    def __str__(self) -> str:
-        bounds = {"at least": self.minimum, "more than": self.above, "less than": self.below}
-        return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
-
-
-COUNT, POSITIVE, NOT_NEGATIVE = Numbers(minimum=1), Numbers(above=0), Numbers(minimum=0)
-PROBABILITY = Numbers(minimum=0, below=1)
-SEED = Numbers(minimum=0, below=2**32)  # as numpy takes them
-
-
-def setting(
-    default=MISSING,
-    help: str = "",
-    *,
-    choices: Sequence[str] | None = None,
-    recorded: bool = True,
-    published: bool = False,
-    of_trainer: bool = False,
-    numbers: Numbers | None = None,
-    is_path: bool = False,
-):
-    """A field of a recipe.
-
-    Args:
-        recorded: whether the result of a run depends on it, so that a run folder belongs to one value of it.
-        published: whether a model card may tell it: it names no place.
-        of_trainer: a field of transformers' `TrainingArguments`, whose own default stands for None.
-        numbers: those that it may have.
-        is_path: whether it may be a path, in which `~` is the home folder.
-    """
-    metadata = {
-        "help": help,
-        "choices": choices,
-        "recorded": recorded,
-        "published": published,
-        "of_trainer": of_trainer,
-        "numbers": numbers,
-        "is_path": is_path,
-    }
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +100,27 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegularizationSettings:
+    """Regularization, besides dropout"""
+
+    context_dropout: float = setting(
+        0.0,
+        "Probability that in an epoch the sentences of a window are read without any context, each by itself.",
+        published=True,
+        numbers=PROBABILITY,
+    )
+    locked_dropout: float = setting(
+        0.0,
+        "Probability that a feature of the encoder's output is zero at all positions of a window.",
+        published=True,
+        numbers=PROBABILITY,
+    )
+    word_dropout: float = setting(
+        0.0, "Probability that the encoder's output is zero at a position.", published=True, numbers=PROBABILITY
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferSettings:
     """Transfer"""
 
@@ -196,7 +154,19 @@ class OptimizationSettings:
         published=True,
         numbers=COUNT,
     )
+    batch_windows: int | None = setting(
+        None,
+        "Windows in a batch, in place of batch_subwords; the loss is then the mean over windows, short or long.",
+        published=True,
+        numbers=COUNT,
+    )
     one_cycle: bool = setting(True, "Use the one-cycle schedule rather than lr_scheduler_type.", published=True)
+    pct_start: float = setting(
+        0.3,
+        "Share of the updates in which the one-cycle schedule rises to its peak; with 0 it begins there.",
+        published=True,
+        numbers=PROBABILITY,
+    )
     learning_rate: float = setting(2e-5, "Peak learning rate.", published=True, of_trainer=True, numbers=POSITIVE)
     head_learning_rate: float | None = setting(
         None, "Learning rate of classifier and CRF (default: that of the encoder).", published=True, numbers=POSITIVE
@@ -313,6 +283,7 @@ GROUPS = (  # their docstrings are headings
     DocumentSettings,
     ModelSettings,
     TransferSettings,
+    RegularizationSettings,
     OptimizationSettings,
     SplitSettings,
     RunSettings,

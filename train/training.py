@@ -32,7 +32,7 @@ def resolved(recipe: AnyRecipe, args: TrainingArguments) -> AnyRecipe:
     """The recipe with the values that transformers and the launcher fill in, as far as they are used."""
     values = {name: getattr(args, name) for name in _of_trainer(recipe) if name != "output_dir"}
     values = {name: getattr(value, "value", value) for name, value in values.items()}  # of an enumeration
-    values |= dict.fromkeys(recipe.unused())
+    values |= {name: recipe.settings()[name].default for name in recipe.unused()}
     if recipe.world_size not in (None, args.world_size):
         raise InputError(
             f"world_size is {recipe.world_size}, but {args.world_size} process(es) were started: start as many, or "

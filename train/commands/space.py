@@ -10,7 +10,7 @@ from ..app_files import app_folder
 from ..checks import refuse_no_model
 from ..console import help_with_example
 from ..errors import InputError
-from ..settings import Numbers
+from ..setting_fields import Numbers
 
 
 EXAMPLE = "clinx space --model runs/my-notes"

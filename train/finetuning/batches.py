@@ -1,4 +1,4 @@
-"""Batches: windows padded to tensors, and batches counted in labelled subwords."""
+"""Batches: windows padded to tensors, and batches counted in labelled subwords or in windows."""
 
 import numpy as np
 import torch
@@ -35,22 +35,23 @@ class WindowCollator:
         return batch
 
 
-class SubwordBatchSampler(BatchSampler):
-    """Batches of about equally many labelled subwords, shuffled anew each epoch; as many batches in every epoch.
+class WindowBatchSampler(BatchSampler):
+    """Batches of about equally many labelled subwords, or windows, shuffled anew each epoch; as many in every epoch.
 
     Args:
         windows: the `TrainingWindows`, which cut themselves anew when an epoch begins.
-        batch_subwords: labelled subwords that a batch aims at; a window is never divided.
+        batch_size: labelled subwords that a batch aims at, a window is never divided; or windows.
         multiple_of: the number of batches is a multiple of this, so that every process, and every update that
             accumulates, gets as many.
+        counts_windows: whether `batch_size` is a number of windows.
 
     Raises InputError where there are fewer windows than that.
     """
 
-    def __init__(self, windows, batch_subwords: int, seed: int, multiple_of: int = 1):
-        self.windows, self.seed, self.epoch = windows, seed, None
+    def __init__(self, windows, batch_size: int, seed: int, multiple_of: int = 1, counts_windows: bool = False):
+        self.windows, self.seed, self.epoch, self.counts_windows = windows, seed, None, counts_windows
         self.batch_size, self.drop_last = None, False
-        wanted = max(1, round(windows.sizes().sum() / batch_subwords / multiple_of)) * multiple_of
+        wanted = max(1, round(self._sizes().sum() / batch_size / multiple_of)) * multiple_of
         self.n_batches = min(wanted, len(windows) // multiple_of * multiple_of)
         if not self.n_batches:
             raise InputError(
@@ -64,13 +65,16 @@ class SubwordBatchSampler(BatchSampler):
             self.epoch = epoch
             self.windows.cut_anew(epoch)
 
+    def _sizes(self) -> np.ndarray:
+        return np.ones(len(self.windows)) if self.counts_windows else self.windows.sizes()
+
     def __len__(self) -> int:
         return self.n_batches
 
     def __iter__(self):
         self.set_epoch(self.epoch or 0)
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.windows))
-        filled = np.cumsum(self.windows.sizes()[order])
+        filled = np.cumsum(self._sizes()[order])
         ideal = np.searchsorted(filled, filled[-1] * np.arange(1, self.n_batches) / self.n_batches, side="right")
         steps = np.arange(1, self.n_batches)  # every batch gets a window, also where one is larger than a batch
         cuts = np.maximum.accumulate(np.maximum(ideal, 1) - steps) + steps

@@ -31,6 +31,7 @@ from ..writing import exclusive
 from .callbacks import SelectByTrainingLoss
 from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
+from .dropout import output_dropout
 from .sources import Source, find_sources, model_from_sources
 from .trainer import ClinXTrainer
 from .windows import TrainingWindows
@@ -118,6 +119,7 @@ def new_model(recipe: Recipe, sources: list[Source], entity_types: list[str]):
             f"has no more positions; their context is at most {longest_context(model.config.window_length)}",
             file=sys.stderr,
         )
+    model.dropout = output_dropout(recipe.dropout, recipe.locked_dropout, recipe.word_dropout)
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):  # as the Trainer would, but also where it is not used
         setattr(model.config, name, getattr(tokenizer, name))
     return model, tokenizer
@@ -136,7 +138,7 @@ def _model_from_encoder(recipe: Recipe, entity_types: list[str], config: dict):
 def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -> TrainingWindows:
     """The training windows; a student's have its teacher's marginals."""
     documents = [*data.train, *data.unlabelled]
-    windows = TrainingWindows(documents, tokenizer, config, seed)
+    windows = TrainingWindows(documents, tokenizer, config, seed, recipe.context_dropout)
     if not windows.features:
         raise InputError(f"{recipe.train}: the training documents hold no text that could be labelled")
     if windows.inexact:
@@ -146,7 +148,7 @@ def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -
         batch_size = recipe.per_device_eval_batch_size
         add_teacher_marginals(windows.fixed(), documents, recipe.distill, tokenizer, config, batch_size)
     sizes = windows.sizes()
-    if n_larger := int((sizes > recipe.batch_subwords).sum()):
+    if recipe.batch_windows is None and (n_larger := int((sizes > recipe.batch_subwords).sum())):
         print(
             f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords "
             f"{recipe.batch_subwords}, up to {sizes.max()}: a batch with one of them is larger than asked for",
@@ -181,7 +183,9 @@ def trainer_for(
         processing_class=tokenizer,
         callbacks=callbacks,
         batch_subwords=recipe.batch_subwords,
+        batch_windows=recipe.batch_windows,
         one_cycle=recipe.one_cycle,
+        pct_start=recipe.pct_start,
         head_learning_rate=recipe.head_learning_rate,
     )
 

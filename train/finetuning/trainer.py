@@ -12,7 +12,7 @@ from modeling_clinx import DocumentPredictor
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..training import BeginEpoch, SoundTrainer
-from .batches import SubwordBatchSampler, WindowCollator
+from .batches import WindowBatchSampler, WindowCollator
 from .distillation import distillation_loss
 
 
@@ -23,22 +23,34 @@ class ClinXTrainer(SoundTrainer):
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
         batch_subwords: labelled subwords in a batch of one process.
+        batch_windows: windows in a batch of one process, in place of `batch_subwords`.
         one_cycle: the one-cycle schedule (Smith 2018) rather than `lr_scheduler_type`.
+        pct_start: share of the updates in which that one rises.
         head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
     """
 
     def __init__(
-        self, *, processing_class, validation, batch_subwords, one_cycle=True, head_learning_rate=None, **kwargs
+        self,
+        *,
+        processing_class,
+        validation,
+        batch_subwords,
+        batch_windows=None,
+        one_cycle=True,
+        pct_start=0.3,
+        head_learning_rate=None,
+        **kwargs,
     ):
         kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
-        self.batch_subwords, self.one_cycle, self.head_learning_rate = batch_subwords, one_cycle, head_learning_rate
+        self.batch_size, self.counts_windows = batch_windows or batch_subwords, bool(batch_windows)
+        self.one_cycle, self.pct_start, self.head_learning_rate = one_cycle, pct_start, head_learning_rate
 
     def get_train_dataloader(self) -> DataLoader:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         multiple_of = self.args.world_size * self.args.gradient_accumulation_steps
-        sampler = SubwordBatchSampler(self.train_dataset, self.batch_subwords, seed, multiple_of)
+        sampler = WindowBatchSampler(self.train_dataset, self.batch_size, seed, multiple_of, self.counts_windows)
         self.add_callback(BeginEpoch(sampler))
         loader = DataLoader(
             self.train_dataset,
@@ -71,14 +83,17 @@ class ClinXTrainer(SoundTrainer):
             return super().create_scheduler(num_training_steps, optimizer)
         if self.lr_scheduler is None:
             rates = [group["lr"] for group in optimizer.param_groups]
-            self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=num_training_steps + 1, cycle_momentum=False)
+            n_steps = num_training_steps + 1
+            self.lr_scheduler = OneCycleLR(
+                optimizer, rates, total_steps=n_steps, pct_start=self.pct_start, cycle_momentum=False
+            )
         return self.lr_scheduler
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         """The model's own loss; for windows that an ensemble has read, the distance from its marginals.
 
-        Both are sums over labelled subwords, divided by `batch_subwords` however many there are, so that every subword
-        counts alike, and accumulated batches, or those of several processes, are as one.
+        Both are sums over labelled subwords, divided by the batch size that was asked for, so that every subword (or
+        window) counts alike however full its batch, and accumulated batches, or those of several processes, are as one.
         """
         if "teacher_tags" in inputs:
             teacher = (inputs.pop("teacher_tags"), inputs.pop("teacher_pairs"))
@@ -89,7 +104,7 @@ class ClinXTrainer(SoundTrainer):
         else:
             output = model(**inputs)
             n_subwords = (inputs["labels"] >= 0).sum()
-        output.loss = output.loss * n_subwords / self.batch_subwords
+        output.loss = output.loss * n_subwords / self.batch_size
         return (output.loss, output) if return_outputs else output.loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:

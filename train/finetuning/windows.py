@@ -1,6 +1,7 @@
 """Documents into what the model learns from: labelled windows."""
 
 import itertools
+from bisect import bisect, bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
@@ -28,6 +29,8 @@ class TrainingWindows(Dataset):
         tokenizer: a fast tokenizer.
         config: gives entity types, unit, and how windows are cut (see `ClinXConfig`).
         seed: what decides, with the number of the epoch, where that one cuts.
+        context_dropout: probability that in an epoch the sentences of a window are windows of their own, without
+            context. Where each sentence is a window, that is how the paper's authors trained (flair's default is 0.5).
 
     Attributes:
         features: the windows of the epoch.
@@ -36,15 +39,16 @@ class TrainingWindows(Dataset):
     Raises InputError as `align` does.
     """
 
-    def __init__(self, documents: Iterable[Document], tokenizer, config, seed: int = 0):
+    def __init__(self, documents: Iterable[Document], tokenizer, config, seed: int = 0, context_dropout: float = 0.0):
         self.config, self.affixes, self.seed = config, special_affixes(tokenizer), seed
+        self.context_dropout = context_dropout
         self._documents = list(align(documents, tokenizer, config.entity_types, config.unit))
         self.inexact = Counter(mention.reason for aligned in self._documents for mention in aligned.inexact)
         cut = [self._cut(aligned) for aligned in self._documents]
         self.features: list[dict] = [feature for features, _ in cut for feature in features]
         if n_longer := sum(n_cut for _, n_cut in cut):
             self.inexact["longer than a window"] = n_longer
-        self._is_fixed = config.segmentation == "sentence"
+        self._is_fixed = config.segmentation == "sentence" and not context_dropout
 
     def __len__(self) -> int:
         return len(self.features)
@@ -73,29 +77,51 @@ class TrainingWindows(Dataset):
         n_special = sum(map(len, self.affixes))
         uncut = np.zeros(len(tokens.ids), bool)
         uncut[tokens.chain] = _is_inside(labels)
-        if rng is not None:
+        sentences = [] if rng is None else _sentence_starts(document.text, tokens, ~uncut & tokens.chain)
+        if rng is not None and self.config.segmentation == "packed":
             capacity = self.config.window_length - n_special
             longest = capacity - 2 * min(self.config.context_size, capacity // 4)
-            uncut[_passed_over(document.text, tokens, longest, ~uncut & tokens.chain, rng)] = True
+            uncut[_passed_over(sentences, longest, len(tokens.ids), rng)] = True
         cut_windows = windows(document.text, tokens, self.config, n_special, uncut)
+        if rng is not None and self.context_dropout:
+            is_alone = rng.random(len(cut_windows)) < self.context_dropout
+            cut_windows = _without_context(cut_windows, is_alone, tokens, sentences)
         labels = labels.copy()
         n_cut = _forget_cut_mentions(labels, tokens, cut_windows)
         return _features(aligned._replace(labels=labels), cut_windows, *self.affixes), n_cut
 
 
-def _passed_over(text: str, tokens: Tokens, longest: int, legal: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """A random share of the `legal` tokens (T,) that begin a sentence: what lies between the others fits into a core
-    of the `longest` size, wherever their sentences do."""
+def _sentence_starts(text: str, tokens: Tokens, legal: np.ndarray) -> list[int]:
+    """The `legal` tokens (T,) that begin a sentence, but for the first."""
     begins = np.maximum.accumulate(np.where(tokens.chain, tokens.starts, 0))
     at = np.unique(np.searchsorted(begins, sentence_starts(text)))
     at = at[(at > 0) & (at < len(tokens.ids))]
+    return at[legal[at]].tolist()
+
+
+def _passed_over(sentences: list[int], longest: int, n_tokens: int, rng: np.random.Generator) -> list[int]:
+    """A random share of the tokens that begin a sentence: what lies between the others fits into a core of the
+    `longest` size, wherever their sentences do."""
     passed_over, last = [], 0
-    for here, following in itertools.pairwise([*at[legal[at]].tolist(), len(tokens.ids)]):
+    for here, following in itertools.pairwise([*sentences, n_tokens]):
         if following - last <= longest and rng.random() < PASSED_OVER:
             passed_over.append(here)
         else:
             last = here
     return passed_over
+
+
+def _without_context(
+    cut_windows: list[Window], is_alone: np.ndarray, tokens: Tokens, sentences: list[int]
+) -> list[Window]:
+    """The windows, those that are alone (windows,) as the sentences of their cores, which see only themselves."""
+    parts = []
+    for window, alone in zip(cut_windows, is_alone, strict=True):
+        _, start, stop, _ = window
+        inner = sentences[bisect(sentences, start) : bisect_left(sentences, stop)]
+        pairs = itertools.pairwise([start, *inner, stop])
+        parts += [Window(a, a, b, b) for a, b in pairs if tokens.chain[a:b].any()] if alone else [window]
+    return parts
 
 
 def _is_inside(labels):

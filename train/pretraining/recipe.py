@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..checks import REFUSED, SettingError
 from ..recipe import RecipeBase
-from ..settings import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, Numbers, setting
+from ..setting_fields import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, Numbers, setting
 
 
 FOLLOWS = "it follows from update_blocks, per_device_train_batch_size and the number of processes: leave it out"

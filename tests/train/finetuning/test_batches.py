@@ -9,7 +9,7 @@ from transformers import TrainerState
 
 from clinx.corpora.documents import Document
 from clinx.errors import InputError
-from clinx.finetuning.batches import SubwordBatchSampler, WindowCollator
+from clinx.finetuning.batches import WindowBatchSampler, WindowCollator
 from clinx.finetuning.windows import TrainingWindows
 from clinx.training import BeginEpoch
 from modeling_clinx.windows_clinx import special_affixes
@@ -54,9 +54,9 @@ class WindowsOf:
 def test_every_window_is_in_one_batch_and_no_batch_is_empty(sizes, batch_subwords, multiple_of, epoch):
     if len(sizes) < multiple_of:
         with pytest.raises(InputError):
-            SubwordBatchSampler(WindowsOf(sizes), batch_subwords, 0, multiple_of)
+            WindowBatchSampler(WindowsOf(sizes), batch_subwords, 0, multiple_of)
         return
-    sampler = SubwordBatchSampler(WindowsOf(sizes), batch_subwords, 0, multiple_of)
+    sampler = WindowBatchSampler(WindowsOf(sizes), batch_subwords, 0, multiple_of)
     sampler.set_epoch(epoch)
     batches = list(sampler)
     assert len(batches) == len(sampler) and len(batches) % multiple_of == 0
@@ -66,7 +66,7 @@ def test_every_window_is_in_one_batch_and_no_batch_is_empty(sizes, batch_subword
 
 def test_epochs_are_shuffled_differently_and_reproducibly():
     def epoch(n, seed=0):
-        sampler = SubwordBatchSampler(WindowsOf([100] * 50), 500, seed)
+        sampler = WindowBatchSampler(WindowsOf([100] * 50), 500, seed)
         sampler.set_epoch(n)
         return list(sampler)
 
@@ -76,12 +76,18 @@ def test_epochs_are_shuffled_differently_and_reproducibly():
 
 def test_batches_hold_about_as_many_labelled_subwords_as_asked():
     sizes = np.random.default_rng(0).integers(1, 60, 2000)
-    filled = [sizes[batch].sum() for batch in SubwordBatchSampler(WindowsOf(sizes), 512, 0)]
+    filled = [sizes[batch].sum() for batch in WindowBatchSampler(WindowsOf(sizes), 512, 0)]
     assert abs(np.mean(filled) - 512) < 10 and max(filled) < 512 + 120
 
 
+def test_batches_of_windows_hold_as_many_however_long_they_are():
+    sizes = np.random.default_rng(0).integers(1, 400, 163)
+    lengths = [len(batch) for batch in WindowBatchSampler(WindowsOf(sizes), 16, 0, counts_windows=True)]
+    assert sum(lengths) == 163 and len(lengths) == 10 and set(lengths) == {16, 17}
+
+
 def test_an_epoch_has_as_many_batches_also_when_its_windows_are_others():
-    sampler = SubwordBatchSampler(WindowsOf([300] * 4, later=[200] * 6), 256, 0)
+    sampler = WindowBatchSampler(WindowsOf([300] * 4, later=[200] * 6), 256, 0)
     assert [len(batch) for batch in sampler] == [1, 1, 1, 1]
     sampler.set_epoch(1)
     batches = list(sampler)
@@ -92,7 +98,7 @@ def test_a_run_that_goes_on_inside_of_an_epoch_sees_its_order_under_several_proc
     """accelerate's wrappers of several processes and of a resumed run forward no `set_epoch`."""
 
     def share(resumed):
-        sampler = SubwordBatchSampler(WindowsOf([100] * 48), 400, 0, multiple_of=2)
+        sampler = WindowBatchSampler(WindowsOf([100] * 48), 400, 0, multiple_of=2)
         shards = BatchSamplerShard(sampler, num_processes=2, process_index=1, even_batches=False)
         loader = DataLoaderShard(range(48), batch_sampler=shards, collate_fn=list)
         loader = skip_first_batches(loader, 2) if resumed else loader

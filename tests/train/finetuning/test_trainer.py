@@ -17,7 +17,7 @@ from tests.train.annotated import TEXT, config, document
 def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
     """Makes a Trainer of twelve short notes, always with the same weights and without dropout."""
 
-    def trainer(n_gpus=0, arguments=None, **settings):
+    def trainer(n_gpus=0, arguments=None, one_cycle=False, **settings):
         torch.manual_seed(0)
         recipe = Recipe(
             encoder=str(tiny_encoder_dir),
@@ -47,7 +47,9 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             validation=[],
             processing_class=tokenizer,
             batch_subwords=recipe.batch_subwords,
-            one_cycle=False,
+            batch_windows=recipe.batch_windows,
+            one_cycle=one_cycle,
+            pct_start=recipe.pct_start,
         )
 
     return trainer
@@ -67,9 +69,35 @@ def test_accumulated_batches_of_any_size_are_as_one_big_batch(trainer_of):
     sizes = trainer.train_dataset.sizes()
     assert len(set(sizes[:6])) > 1
     accumulated = gradients(trainer, [[0], [1, 2, 3], [4, 5]])
-    trainer.batch_subwords = 300
+    trainer.batch_size = 300
     together = gradients(trainer, [[0, 1, 2, 3, 4, 5]])
     assert torch.allclose(accumulated, together, atol=1e-6 * together.abs().max())
+
+
+def test_a_batch_of_windows_has_the_mean_of_their_negative_log_likelihoods_as_its_loss(trainer_of):
+    trainer = trainer_of(batch_windows=3)
+    features = [trainer.train_dataset[i] for i in range(3)]
+    assert len({len(feature["input_ids"]) for feature in features}) > 1
+    alone = []
+    for feature in features:
+        batch = trainer.data_collator([feature])
+        alone.append(trainer.model(**batch).loss * (batch["labels"] >= 0).sum())
+    together = trainer.compute_loss(trainer.model, trainer.data_collator(features))
+    assert torch.allclose(together, torch.stack(alone).mean(), rtol=1e-5)
+    assert {len(batch["edge_mask"]) for batch in trainer.get_train_dataloader()} <= {3, 4}
+
+
+@pytest.mark.parametrize("pct_start, first", [(0.0, 1.0), (0.5, 0.04)])
+def test_without_a_rise_the_one_cycle_schedule_begins_at_its_peak(trainer_of, pct_start, first):
+    trainer = trainer_of(one_cycle=True, pct_start=pct_start, learning_rate=1e-3)
+    optimizer = trainer.create_optimizer()
+    schedule, rates = trainer.create_scheduler(40, optimizer), []
+    for _ in range(40):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(first * 1e-3, rel=0.01)
+    assert max(rates) == pytest.approx(1e-3, rel=0.01) and rates[-1] < 1e-5
 
 
 def test_updates_never_accumulate_fewer_batches_at_the_end_of_an_epoch(trainer_of):

@@ -58,6 +58,33 @@ def test_every_epoch_cuts_a_document_elsewhere_and_the_same_seed_at_the_same_pla
     assert len(cut) > 4
 
 
+@pytest.mark.parametrize("segmentation", ["packed", "sentence"])
+def test_context_dropout_lets_some_sentences_see_only_themselves(tokenizer, segmentation):
+    notes = [document("54 años", "Dra. García", text=TEXT * 6)]
+    sizes = {"window_length": 160, "context_size": 12}
+    by_sentence = TrainingWindows(notes, tokenizer, config(window_length=160, context_size=0, segmentation="sentence"))
+    without_context = {tuple(feature["input_ids"]) for feature in by_sentence.features}
+    windows = TrainingWindows(notes, tokenizer, config(**sizes, segmentation=segmentation), context_dropout=0.5)
+    n_labelled, shares = windows.sizes().sum(), []
+    for epoch in range(8):
+        windows.cut_anew(epoch)
+        assert windows.sizes().sum() == n_labelled and windows[0]["edge_mask"][0] and windows[-1]["edge_mask"][1]
+        shares.append(np.mean([tuple(feature["input_ids"]) in without_context for feature in windows.features]))
+    assert 0.3 < np.mean(shares) < 0.8 and len(set(shares)) > 1
+
+    windows.context_dropout = 1
+    windows.cut_anew(0)
+    pairs = zip(windows.features, by_sentence.features, strict=True)
+    assert all(np.array_equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+def test_the_same_windows_lose_their_context_with_the_same_seed(tokenizer):
+    notes = [document("54 años", text=TEXT * 6)]
+    one, same = (TrainingWindows(notes, tokenizer, config(), seed=3, context_dropout=0.5) for _ in range(2))
+    one.cut_anew(0), one.cut_anew(4), same.cut_anew(4)  # as a run that goes on in that epoch
+    assert cores(one) == cores(same)
+
+
 def test_windows_that_an_ensemble_has_read_stay_as_they_are(tokenizer):
     windows = TrainingWindows([document("54 años", text=TEXT * 3)], tokenizer, config(window_length=64))
     before = windows.fixed()
