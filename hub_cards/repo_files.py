@@ -10,6 +10,7 @@ KNOWN_FILES = {  # patterns of paths by type of repo; `*` never stands for a sla
     "model": (
         "README.md",
         "results.json",
+        "precision_recall.json",
         "curves.png",
         ".eval_results/*.yaml",
         "config.json",

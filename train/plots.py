@@ -3,13 +3,14 @@
 from pathlib import Path
 
 
-def training_curves(log: list[dict], path: Path) -> None:
+def training_curves(log: list[dict], path: Path, unit: str = "labelled subword") -> None:
     """Training loss, and strict precision, recall and F1 on the validation documents, over the steps of a run.
 
     Args:
         log: the Trainer's `log_history`.
+        unit: over what its losses are means.
     """
-    figure, right = _beside_training_loss(log, "nats per labelled subword")
+    figure, right = _beside_training_loss(log, f"nats per {unit}")
     rows = [row for row in log if "eval_strict_f1" in row]
     for name, style in (("strict_f1", "-o"), ("precision", ":"), ("recall", "--")):
         values = [100 * row[f"eval_{name}"] for row in rows]
@@ -72,6 +73,31 @@ def ablation_plot(rows: dict[str, dict], path: Path) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def reliability_diagram(calibration: dict, path: Path) -> None:
+    """How often mentions of a score are right, beside the diagonal, over how many mentions have that score.
+
+    Args:
+        calibration: as `clinx.scoring.calibration.calibration` returns it.
+    """
+    plt = _pyplot()
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(4.6, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    bins = calibration["bins"]
+    scores, precisions = ([100 * row[name] for row in bins] for name in ("score", "precision"))
+    above.plot([0, 100], [0, 100], "--", color="gray", linewidth=1)
+    above.plot(scores, precisions, "-o", color="tab:blue")
+    error = f"expected calibration error {100 * calibration['ece']:.1f} %"
+    above.set(title=error, ylabel="mentions that are right, %", ylim=(0, 102), xlim=(0, 102))
+    below.bar(scores, [row["mentions"] for row in bins], width=5, color="tab:blue", alpha=0.6)
+    below.set(xlabel="score, % (mean of a tenth of the scale)", ylabel="mentions", yscale="log")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -217,6 +217,12 @@ class OptimizationSettings:
     early_stopping_patience: int | None = setting(
         None, "Stop after so many evaluations without a better strict F1.", numbers=COUNT
     )
+    calibrate: bool = setting(
+        True,
+        "Once trained, divide all scores by the temperature at which the validation documents are the most likely, so "
+        "that posteriors are probabilities; what is found stays the same.",
+        published=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

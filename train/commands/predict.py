@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from ..console import EXCLUDE, help_with_example
+from ..checks import refuse_no_model
+from ..console import EXCLUDE, console, help_with_example, printable
 from ..corpora import FORMATS
+from ..errors import InputError
 
 
 EXAMPLE = "clinx predict --model runs/my-notes/model --input notes/test --output predictions"
@@ -15,6 +17,7 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..prediction.predict import predict  # not above: `--help` answers at once
 
+    keep = _kept(args)
     counts = predict(
         args.model,
         args.input,
@@ -26,10 +29,49 @@ def main(argv: list[str]) -> None:
         device=args.device,
         disagreement=args.disagreement,
         max_members_in_memory=args.max_members_in_memory,
+        keep=keep,
     )
     print(f"{_summary(counts)}; predictions in {args.output}")
     if args.disagreement:
         print(f"what to annotate next, first to last: {Path(args.output, 'disagreement.tsv')}")
+
+
+def _kept(args: argparse.Namespace):
+    """The scores that mentions need; says which they are where a target asks for them by label."""
+    from ..prediction.min_scores import MinScores, min_scores, target_thresholds
+
+    targets = {"precision": args.target_precision, "recall": args.target_recall}
+    for name in ("min_score", "target_precision", "target_recall"):
+        share = getattr(args, name)
+        if share is not None and not 0 <= share <= 1:
+            raise InputError(f"found {share} for {name.replace('_', '-')}, expected a share from 0 to 1")
+    if args.min_score is not None:
+        return MinScores(args.min_score)
+    if targets["precision"] is None and targets["recall"] is None:
+        return MinScores()
+    refuse_no_model(args.model)
+    of_label = target_thresholds(args.model, **targets)
+    console(stderr=True).print(_thresholds_table(of_label, "precision" if args.target_recall is None else "recall"))
+    return min_scores(of_label)
+
+
+def _thresholds_table(of_label: dict, target: str):
+    from rich.table import Table
+
+    table = Table("label", title=f"lowest scores for the {target} asked for", title_justify="left")
+    for column in ("lowest score", "precision %", "recall %"):
+        table.add_column(column, justify="right")
+    table.add_column("on validation notes")
+    for label, one in sorted(of_label.items(), key=lambda item: (item[0] == "", item[0])):
+        remark = "" if one.is_reached else f"this {target} was not reached: nearest to it"
+        remark = remark if one.is_own else "few mentions: as all labels together"
+        table.add_row(
+            printable(label) or "all labels together",
+            f"{one.score:.4f}",
+            *(f"{100 * value:.2f}" for value in (one.precision, one.recall)),
+            remark,
+        )
+    return table
 
 
 def _summary(counts) -> str:
@@ -52,6 +94,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument(
         "--format", choices=("brat", "jsonl"), default="brat", help="format of the predictions (default: brat)"
+    )
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--min-score", type=float, metavar="S", help="write mentions of this posterior probability or more (0 to 1)"
+    )
+    kept.add_argument(
+        "--target-precision",
+        type=float,
+        metavar="P",
+        help="write, by label, what was right that often on the model's validation notes (0 to 1)",
+    )
+    kept.add_argument(
+        "--target-recall",
+        type=float,
+        metavar="R",
+        help="write, by label, the surest mentions that were that share of those in the validation notes (0 to 1)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=16, help="windows that the encoder reads at a time (default: 16)"

@@ -28,8 +28,9 @@ def main(argv: list[str]) -> None:
     """Runs `clinx score`; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
     target = None if args.json in (None, "-") else Path(args.json).expanduser()
-    if target:
-        check_writable(target)
+    plot = Path(args.calibration).expanduser() if args.calibration else None
+    for path in filter(None, (target, plot)):
+        check_writable(path)
     sides = {name: paths for name in ("pred", "against") if (paths := getattr(args, name))}
     results = _results(args, sides)
 
@@ -38,6 +39,12 @@ def main(argv: list[str]) -> None:
         out.print(_table(paths[0], results[name]) if len(paths) == 1 else _table_of_runs(name, results[name]))
     if "comparison" in results:
         print(_describe(results["comparison"]), file=out.file)
+    if plot:
+        from ..plots import reliability_diagram
+
+        out.print(_calibration_table(results["calibration"]))
+        reliability_diagram(results["calibration"], plot)
+        print(f"reliability diagram: {plot}", file=out.file)
     if args.json == "-":
         print(json.dumps(results))
     elif target:
@@ -55,6 +62,12 @@ def _results(args: argparse.Namespace, sides: dict[str, list[str]]) -> dict:
     gold = _read(args.gold, args.gold_format, args.exclude)
     runs = {path: _read(path, args.pred_format, args.exclude) for path in dict.fromkeys(chain(*sides.values()))}
     results = {}
+    if args.calibration:
+        from ..scoring.calibration import calibration, scored_mentions
+
+        if len(runs) > 1:
+            raise InputError(f"--calibration looks at one run, and there are {len(runs)}: give it each by itself")
+        results["calibration"] = calibration(scored_mentions(gold, *runs.values()))
     for name, paths in sides.items():
         scores = score_runs(gold, {path: runs[path] for path in paths})
         results[name] = scores if len(paths) > 1 else scores["runs"][paths[0]]
@@ -89,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         help="format of the predictions, --pred and --against (default: guessed from their files)",
     )
     parser.add_argument("--exclude", **EXCLUDE)
+    parser.add_argument(
+        "--calibration",
+        metavar="PNG",
+        help="how often mentions of a score are right: expected calibration error, by label, and a reliability diagram "
+        "in this file; predictions need scores, as JSON Lines have them",
+    )
     parser.add_argument(
         "--json", metavar="FILE", help="write the scores to this file; with -, to standard output, tables to stderr"
     )
@@ -126,6 +145,21 @@ def _empty_table(title: str, first: str, *more: str) -> Table:
 
 def _percents(row: dict) -> list[str]:
     return [f"{100 * row[name]:.2f}" for name in ("precision", "recall", "f1")]
+
+
+def _calibration_table(result: dict) -> Table:
+    from rich.table import Table
+
+    table = Table("label", title="calibration of scores", title_justify="left")
+    for column in ("mentions", "mean score %", "precision %", "calibration error %"):
+        table.add_column(column, justify="right")
+    by_number = sorted(result["per_label"].items(), key=lambda item: (-item[1]["mentions"], item[0]))
+    for label, row in [*by_number, ("all", result)]:
+        if row is result:
+            table.add_section()
+        percents = (f"{100 * row[name]:.2f}" for name in ("score", "precision", "ece"))
+        table.add_row(printable(label), f"{row['mentions']:,}", *percents)
+    return table
 
 
 def _describe(comparison: dict) -> str:

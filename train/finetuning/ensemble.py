@@ -1,5 +1,6 @@
 """Training on splits: the members of an ensemble one after another or side by side, and the ensemble of them."""
 
+import json
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,10 +18,11 @@ from ..corpora.documents import Document
 from ..errors import InputError
 from ..recipe import Recipe
 from ..run_folder import RunFolder
+from ..scoring.calibration import CURVES, pooled
 from ..scoring.evaluation import evaluate_documents
 from ..scoring.scores import median_member
 from ..training import resolved, training_arguments
-from ..writing import exclusive
+from ..writing import exclusive, write_json
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
 from .side_by_side import Training, gpus, train_side_by_side
@@ -156,6 +158,9 @@ def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
     (run.path / "metrics.json").unlink(missing_ok=True)
     recipe.write(run.path / "recipe.yaml")
     save_model_repo(ensemble, tokenizer, run.model)
+    curves = [member.model / CURVES for member in members]
+    if all(path.exists() for path in curves):  # an older release kept none
+        write_json(run.model / CURVES, pooled([json.loads(path.read_text()) for path in curves]))
     device, batch_size = "cuda" if torch.cuda.is_available() else "cpu", recipe.per_device_eval_batch_size
 
     def scores(model, name: str) -> dict:

@@ -24,15 +24,17 @@ from ..errors import InputError
 from ..plots import training_curves
 from ..recipe import Recipe
 from ..run_folder import RunFolder
+from ..scoring.calibration import CURVES, precision_recall, scored_mentions
 from ..scoring.evaluation import evaluate_documents
 from ..settings import ModelSettings
 from ..training import resolved, train, training_arguments
-from ..writing import exclusive
+from ..writing import exclusive, write_json
 from .callbacks import SelectByTrainingLoss
 from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
 from .dropout import output_dropout
 from .sources import Source, find_sources, model_from_sources
+from .temperature import apply_temperature, fit_temperature
 from .trainer import ClinXTrainer
 from .windows import TrainingWindows
 
@@ -83,10 +85,15 @@ def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
     # 6. Model repo, figures and curves
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model)
-        save_model_repo(model, tokenizer, run.model)
+        predictor = DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size)
         metrics = run_metrics(recipe, data, windows, trainer) | starting_point(recipe, sources)
-        metrics |= evaluate(DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size), data, run)
-        training_curves(trainer.state.log_history, run.path / "curves.png")
+        if recipe.calibrate and data.validation:
+            metrics["temperature"] = fit_temperature(predictor, data.validation)
+            apply_temperature(model, metrics["temperature"])
+        save_model_repo(model, tokenizer, run.model)
+        metrics |= evaluate(predictor, data, run)
+        unit = "window" if recipe.batch_windows else "labelled subword"
+        training_curves(trainer.state.log_history, run.path / "curves.png", unit)
         metrics["seconds"] = None if is_resumed else round(time.time() - start, 1)  # not of its last part alone
         run.write_metrics(metrics)
         run.clear_checkpoints()
@@ -216,10 +223,12 @@ def starting_point(recipe: Recipe, sources: list[Source]) -> dict:
 
 
 def evaluate(predictor: DocumentPredictor, data: MemberData, run: RunFolder) -> dict:
-    """Strict scores on the validation and test documents, as far as there are any."""
+    """Strict scores on the validation and test documents, as far as there are any; keeps the curves of the former."""
     scores = {}
     for part, keep in (("validation", None), ("test", run.path / "test.jsonl")):
         if documents := getattr(data, part):
-            scores[part] = evaluate_documents(documents, predictor, keep).scores
+            predicted, scores[part] = evaluate_documents(documents, predictor, keep)
+            if part == "validation":
+                write_json(run.model / CURVES, precision_recall(scored_mentions(documents, predicted)))
             print(f"strict F1 on {len(documents)} {part} documents: {100 * scores[part]['f1']:.2f} %")
     return scores

@@ -5,6 +5,7 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from ..writing import exclusive, refuse_overlap
 from .disagreement import write_ranking
 from .journal import Entry, Figures, Journal, digest_text
 from .loading import load_predictor
+from .min_scores import MinScores
 from .writers import WRITERS, Writer
 
 
@@ -50,6 +52,7 @@ def predict(
     device: str | None = None,
     disagreement: bool = False,
     max_members_in_memory: int | None = None,
+    keep: MinScores | None = None,
 ) -> Counts:
     """Writes predictions for the documents at `source`, and says which were read this time.
 
@@ -63,6 +66,7 @@ def predict(
         batch_size: windows that the encoder reads at a time.
         disagreement: also write `disagreement.tsv`, see `write_ranking`.
         max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
+        keep: the scores that mentions need to be written (default: all are).
 
     Raises InputError for documents or a model that cannot be read, an output folder that another command is writing,
     that overlaps with the input, that holds anything else or was edited where it would be overwritten, and disagreement
@@ -75,11 +79,13 @@ def predict(
     predictor = load_predictor(model, batch_size, device, max_members_in_memory)
     if disagreement and predictor.model.config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
-    claim = {"model": _place(model), "digest": model_digest(model), "input": _place(source), "format": format}
+    keep = keep or MinScores()
+    digest = model_digest(model) if keep == MinScores() else f"{model_digest(model)} {keep}"
+    claim = {"model": _place(model), "digest": digest, "input": _place(source), "format": format}
     with exclusive(folder), Journal.opened(folder) as journal:
         writer, ranking = WRITERS[format](folder, journal), folder / RANKING
         _begin(claim, writer, ranking)
-        counts = write_predictions(documents, predictor, writer)
+        counts = write_predictions(documents, predictor, writer, keep)
         if disagreement or ranking.exists():
             write_ranking(journal, ranking)
     return counts
@@ -94,7 +100,8 @@ def _begin(claim: dict, writer: Writer, ranking: Path) -> None:
     elif before["digest"] == claim["digest"] and before | {"model": claim["model"]} == claim:
         return
     elif before | {"digest": claim["digest"]} == claim:
-        why = "the model has changed"
+        is_same_model = before["digest"].split()[0] == claim["digest"].split()[0]
+        why = "mentions of other scores are kept" if is_same_model else "the model has changed"
         writer.clear(why)
         ranking.unlink(missing_ok=True)
         print(f"{why}: {journal.totals()[0]} notes are read again", file=sys.stderr)
@@ -106,7 +113,9 @@ def _begin(claim: dict, writer: Writer, ranking: Path) -> None:
         )
 
 
-def write_predictions(documents: Iterable[Document], predictor: DocumentPredictor, writer: Writer) -> Counts:
+def write_predictions(
+    documents: Iterable[Document], predictor: DocumentPredictor, writer: Writer, keep: MinScores
+) -> Counts:
     """Reads and writes the documents that are new or have changed, and removes predictions of those that are gone."""
     journal = writer.journal
     positions = array("q")  # by number in the journal, where in the input a note is; -1 for none
@@ -132,6 +141,7 @@ def write_predictions(documents: Iterable[Document], predictor: DocumentPredicto
     with Progress("Reading", "notes") as progress:
         for document, prediction in predict_documents(todo(), predictor, quiet=True):
             position, before = waiting.popleft()
+            document = replace(document, entities=keep.keep(document.entities))
             disputed = 0 if prediction.agreement is None else int((prediction.agreement < 1).sum())
             figures = Figures(float(prediction.disagreement), len(document.entities), disputed)
             see(writer.write(document, figures, before), position)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clinx.commands.score import main
+from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import InputError
@@ -41,6 +42,23 @@ def test_the_command_prints_every_label_by_support_and_the_difference(files, cap
     assert results["pred"] == score(GOLD, noisy(GOLD, 0.9, seed=1))
     assert results["comparison"] == compare(GOLD, noisy(GOLD, 0.9, seed=1), noisy(GOLD, 0.7, seed=2))
     assert f"{100 * results['pred']['f1']:.2f}" in printed
+
+
+def test_calibration_is_shown_by_label_and_drawn(tmp_path, capsys):
+    scored = [
+        Document(d.id, d.text, [Entity(e.start, e.end, e.label, 0.8) for e in d.entities])
+        for d in noisy(GOLD, 0.9, seed=1)
+    ]
+    write_jsonl(GOLD, tmp_path / "gold.jsonl")
+    write_jsonl(scored, tmp_path / "pred.jsonl")
+    command = ["--gold", str(tmp_path / "gold.jsonl"), "--pred", str(tmp_path / "pred.jsonl")]
+    main([*command, "--calibration", str(tmp_path / "plot.png"), "--json", str(tmp_path / "scores.json")])
+    assert "calibration of scores" in capsys.readouterr().out and (tmp_path / "plot.png").exists()
+    result = json.loads((tmp_path / "scores.json").read_text())
+    assert result["calibration"]["ece"] == pytest.approx(abs(result["pred"]["precision"] - 0.8))
+    assert result["calibration"]["per_label"].keys() == result["pred"]["per_label"].keys()
+    with pytest.raises(InputError, match="looks at one run"):
+        main([*command, "--against", str(tmp_path / "gold.jsonl"), "--calibration", str(tmp_path / "plot.png")])
 
 
 @pytest.fixture

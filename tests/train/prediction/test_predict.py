@@ -1,5 +1,6 @@
 """`clinx predict`: what it writes, and how it goes on after an interruption."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import brief
 from clinx.prediction.predict import predict
 from clinx.prediction.writers import JsonLinesWriter
+from clinx.scoring.calibration import CURVES
 from clinx.writing import exclusive
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 
@@ -44,6 +46,39 @@ def test_predictions_are_those_of_the_predictor(run, notes, tmp_path, format):
         assert [(e.start, e.end, e.label) for e in document.entities] == list(
             zip(found.starts.tolist(), found.ends.tolist(), found.labels, strict=True)
         )
+
+
+def test_mentions_below_a_score_are_not_written_and_another_score_reads_the_notes_again(run, notes, tmp_path, capsys):
+    command = ["predict", "--model", run / "model", "--input", notes / "validation", "--output", tmp_path / "out"]
+    command = [*map(str, command), "--format", "jsonl"]
+
+    def scores(*more):
+        assert cli.main([*command, *more]) == 0
+        written = read_corpus(tmp_path / "out" / "predictions.jsonl")
+        return sorted(entity.score for document in written for entity in document.entities)
+
+    all_scores = scores()
+    middle = all_scores[len(all_scores) // 2]
+    assert scores("--min-score", str(middle)) == [score for score in all_scores if score >= middle]
+    assert "4 notes are read again" in capsys.readouterr().err
+    assert cli.main([*command, "--min-score", "2"]) == 2
+    assert "found 2.0 for min-score, expected a share from 0 to 1" in capsys.readouterr().err
+
+
+def test_a_target_keeps_what_reached_it_on_the_validation_notes(run, notes, tmp_path, capsys):
+    command = ["predict", "--model", str(run / "model"), "--input", str(notes / "validation"), "--format", "jsonl"]
+    assert cli.main([*command, "--output", str(tmp_path / "a"), "--target-recall", "0"]) == 0
+    assert "lowest scores for the recall asked for" in capsys.readouterr().err
+    shutil.copytree(run / "model", tmp_path / "model")
+    curve = {"support": 40, "points": [[0.9, 19, 1], [0.0, 20, 400]]}
+    (tmp_path / "model" / CURVES).write_text(json.dumps({"all": curve, "per_label": {}}))
+    command[2] = str(tmp_path / "model")
+    assert cli.main([*command, "--output", str(tmp_path / "b"), "--target-precision", "0.95"]) == 0
+    assert "all labels together" in capsys.readouterr().err
+    assert not any(document.entities for document in read_corpus(tmp_path / "b" / "predictions.jsonl"))
+    (tmp_path / "model" / CURVES).unlink()
+    assert cli.main([*command, "--output", str(tmp_path / "c"), "--target-precision", "0.95"]) == 2
+    assert f"has no {CURVES}" in capsys.readouterr().err and not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("format", ["brat", "jsonl"])
