@@ -51,6 +51,13 @@ def show_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def hide_loading_bars() -> None:
+    """Hides transformers' bars of weights that are loaded, of which a command with its own bar loads many."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def help_with_example(description: str, example: str) -> dict:
     """What an `argparse` parser shows around its options; the example is never broken, so that it can be copied."""
     return {
@@ -68,17 +75,27 @@ class Progress:
         unit: what is counted, in the plural.
         total: how many there are, if it is known.
         quiet: show nothing.
+        done: how many are done already.
+        stays: the bar stays when all are done.
     """
 
-    def __init__(self, what: str, unit: str, total: int | None = None, quiet: bool = False):
+    def __init__(
+        self, what: str, unit: str, total: int | None = None, quiet: bool = False, done: int = 0, stays: bool = False
+    ):
         self.what, self.unit, self.of = what, unit, "" if total is None else f" of {total:,}"
-        self.count, self.begun = 0, time.monotonic()
+        self.done, self.count, self.begun, self.figures = done, done, time.monotonic(), ""
         self.next_line = float("inf") if quiet else self.begun + LOG_EVERY
         self.bar = None
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm  # not above: `--help` answers at once
 
-            self.bar = tqdm(desc=what, total=total, unit=f" {unit}", leave=False, delay=SHORT)
+            self.bar = tqdm(desc=what, total=total, initial=done, unit=f" {unit}", leave=stays, delay=SHORT)
+
+    def show(self, figures: str) -> None:
+        """Shows figures behind the count, from now on."""
+        self.figures = f"; {figures}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(figures)
 
     def update(self, n: int = 1) -> None:
         """Counts `n` more."""
@@ -87,10 +104,9 @@ class Progress:
             self.bar.update(n)
         elif (now := time.monotonic()) >= self.next_line:
             self.next_line = now + LOG_EVERY
-            speed = self.count / (now - self.begun)
-            print(
-                f"{self.what}: {self.count:,}{self.of} {self.unit}, {speed:,.1f} a second", file=sys.stderr, flush=True
-            )
+            speed = (self.count - self.done) / (now - self.begun)
+            line = f"{self.what}: {self.count:,}{self.of} {self.unit}, {speed:,.1f} a second{self.figures}"
+            print(line, file=sys.stderr, flush=True)
 
     def through(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, each counted when the next is asked for."""

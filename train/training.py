@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
+from .console import Progress
 from .errors import InputError
 from .recipe import RecipeBase
 from .run_folder import RunFolder
 
 
+SHOWN = {  # beside the progress of a training
+    "loss": "loss {:.3g}",
+    "eval_strict_f1": "strict F1 {:.2%}",
+    "eval_perplexity": "perplexity {:.4g}",
+}
 AnyRecipe = TypeVar("AnyRecipe", bound=RecipeBase)
 
 
@@ -57,6 +63,8 @@ class SoundTrainer(Trainer):
         if kwargs["args"].hub_private_repo is None:
             kwargs["args"].hub_private_repo = True
         super().__init__(**kwargs)
+        if self.pop_callback(ProgressCallback):  # which prints every figure on a line of its own
+            self.add_callback(ShowProgress())
         self.add_callback(StopOnNonFiniteLoss())
 
     def refuse_broken_weights(self) -> None:
@@ -78,6 +86,30 @@ def _use_one_gpu(args: TrainingArguments) -> None:
             file=sys.stderr,
         )
         args._n_gpu = 1
+
+
+class ShowProgress(TrainerCallback):
+    """One bar a training, or a line now and then where there is no terminal, with its loss and last evaluation."""
+
+    def __init__(self):
+        self.progress, self.figures = None, {}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.progress = Progress("Training", "updates", state.max_steps, done=state.global_step, stays=True)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.progress is not None:
+            self.progress.update(state.global_step - self.progress.count)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.figures |= {name: SHOWN[name].format(value) for name, value in (logs or {}).items() if name in SHOWN}
+        if self.progress is not None:
+            self.progress.show(", ".join(self.figures.values()))
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self.progress is not None:
+            self.progress.__exit__()
 
 
 class StopOnNonFiniteLoss(TrainerCallback):

@@ -18,6 +18,15 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch, capsys):
     )
 
 
+def test_what_was_done_before_counts_for_no_speed_and_figures_stand_behind(monkeypatch, capsys):
+    clock = iter([100.0, 140.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with Progress("Training", "updates", total=900, done=500) as progress:
+        progress.show("loss 0.12")
+        progress.update(80)
+    assert capsys.readouterr().err == "Training: 580 of 900 updates, 2.0 a second; loss 0.12\n"
+
+
 def test_a_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(Progress("Reading", "notes").through("ab")) == ["a", "b"]

@@ -1,9 +1,12 @@
 """The Trainer: what an update sees, in what documents are judged, what is pushed, and what is never written."""
 
+import sys
+
 import huggingface_hub
 import pytest
 import torch
 
+from clinx import console
 from clinx.errors import InputError
 from clinx.finetuning.trainer import ClinXTrainer
 from clinx.finetuning.windows import TrainingWindows
@@ -103,6 +106,16 @@ def test_without_a_rise_the_one_cycle_schedule_begins_at_its_peak(trainer_of, pc
 def test_updates_never_accumulate_fewer_batches_at_the_end_of_an_epoch(trainer_of):
     trainer = trainer_of(batch_subwords=100, gradient_accumulation_steps=4)
     assert len(trainer.get_train_dataloader()) % 4 == 0
+
+
+def test_a_training_shows_one_bar_with_its_loss_and_no_rows_of_figures(trainer_of, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(console, "SHORT", 0)
+    trainer = trainer_of(max_steps=3, logging_steps=1, arguments={"disable_tqdm": False})
+    trainer.train()
+    shown = capsys.readouterr()
+    assert "{" not in shown.out + shown.err
+    assert shown.err.rstrip().rpartition("\r")[2].startswith("Training: 100%") and ", loss " in shown.err
 
 
 @pytest.mark.parametrize("save_strategy", ["steps", "no"])
