@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The ablation on MEDDOCAN (31 models), then one model for the price of one: the soup of the five members, and a student
+# The ablation on MEDDOCAN (38 models), then one model for the price of one: the soup of the five members, and a student
 # of their ensemble that also reads 200 notes without annotations. About 70 minutes on two quiet cores; it resumes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -15,7 +15,8 @@ EXAMPLE = "clinx predict --model runs/my-notes/model --input notes/test --output
 def main(argv: list[str]) -> None:
     """Runs `clinx predict`; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
-    from ..prediction.predict import predict  # not above: `--help` answers at once
+    from ..prediction.loading import Computing  # not above: `--help` answers at once
+    from ..prediction.predict import predict
 
     keep = _kept(args)
     counts = predict(
@@ -25,11 +26,9 @@ def main(argv: list[str]) -> None:
         args.format,
         source_format=args.input_format,
         exclude=args.exclude,
-        batch_size=args.batch_size,
-        device=args.device,
         disagreement=args.disagreement,
-        max_members_in_memory=args.max_members_in_memory,
         keep=keep,
+        computing=Computing(args.batch_size, args.device, args.max_members_in_memory),
     )
     print(f"{_summary(counts)}; predictions in {args.output}")
     if args.disagreement:
@@ -95,22 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", choices=("brat", "jsonl"), default="brat", help="format of the predictions (default: brat)"
     )
-    kept = parser.add_mutually_exclusive_group()
-    kept.add_argument(
-        "--min-score", type=float, metavar="S", help="write mentions of this posterior probability or more (0 to 1)"
-    )
-    kept.add_argument(
-        "--target-precision",
-        type=float,
-        metavar="P",
-        help="write, by label, what was right that often on the model's validation notes (0 to 1)",
-    )
-    kept.add_argument(
-        "--target-recall",
-        type=float,
-        metavar="R",
-        help="write, by label, the surest mentions that were that share of those in the validation notes (0 to 1)",
-    )
+    _add_scores(parser.add_mutually_exclusive_group())
     parser.add_argument(
         "--batch-size", type=int, default=16, help="windows that the encoder reads at a time (default: 16)"
     )
@@ -127,3 +111,22 @@ def _parser() -> argparse.ArgumentParser:
         help="members of an ensemble that are kept in memory; the others are read from disk, which is slower",
     )
     return parser
+
+
+def _add_scores(kept) -> None:
+    """Options that say which mentions are written, of which one may be given."""
+    kept.add_argument(
+        "--min-score", type=float, metavar="S", help="write mentions of this posterior probability or more (0 to 1)"
+    )
+    kept.add_argument(
+        "--target-precision",
+        type=float,
+        metavar="P",
+        help="write, by label, what was right that often on the model's validation notes (0 to 1)",
+    )
+    kept.add_argument(
+        "--target-recall",
+        type=float,
+        metavar="R",
+        help="write, by label, the surest mentions that were that share of those in the validation notes (0 to 1)",
+    )

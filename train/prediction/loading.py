@@ -1,6 +1,7 @@
 """A model repo as a predictor."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -12,10 +13,23 @@ from ..checks import refuse_no_model
 from ..errors import InputError
 
 
-def load_predictor(
-    model: str, batch_size: int = 16, device: str | None = None, max_members_in_memory: int | None = None
-) -> DocumentPredictor:
-    """The predictor of a model repo, on the device; raises InputError for what is no model of CLIN-X."""
+class Computing(NamedTuple):
+    """Where a model computes, and how much at a time.
+
+    Attributes:
+        batch_size: windows that the encoder reads at a time.
+        device: by default a GPU if there is one.
+        max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
+    """
+
+    batch_size: int = 16
+    device: str | None = None
+    max_members_in_memory: int | None = None
+
+
+def load_predictor(model: str, computing: Computing) -> DocumentPredictor:
+    """The predictor of a model repo; raises InputError for what is no model of CLIN-X."""
+    batch_size, device, max_members_in_memory = computing
     for name, value in (("batch-size", batch_size), ("max-members-in-memory", max_members_in_memory)):
         if value is not None and value < 1:
             raise InputError(f"found {value} for {name}, expected 1 or more")

@@ -22,7 +22,7 @@ from ..scoring.evaluation import predict_documents
 from ..writing import exclusive, refuse_overlap
 from .disagreement import write_ranking
 from .journal import Entry, Figures, Journal, digest_text
-from .loading import load_predictor
+from .loading import Computing, load_predictor
 from .min_scores import MinScores
 from .writers import WRITERS, Writer
 
@@ -48,11 +48,9 @@ def predict(
     *,
     source_format: str | None = None,
     exclude: Sequence[str] = (),
-    batch_size: int = 16,
-    device: str | None = None,
     disagreement: bool = False,
-    max_members_in_memory: int | None = None,
     keep: MinScores | None = None,
+    computing: Computing | None = None,
 ) -> Counts:
     """Writes predictions for the documents at `source`, and says which were read this time.
 
@@ -63,9 +61,7 @@ def predict(
 
     Args:
         exclude: patterns of files that are left out, see `Reading`.
-        batch_size: windows that the encoder reads at a time.
         disagreement: also write `disagreement.tsv`, see `write_ranking`.
-        max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
         keep: the scores that mentions need to be written (default: all are).
 
     Raises InputError for documents or a model that cannot be read, an output folder that another command is writing,
@@ -76,7 +72,7 @@ def predict(
     refuse_overlap(source, folder)
     documents = read_corpus(source, source_format, annotated=False, exclude=exclude)
     documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
-    predictor = load_predictor(model, batch_size, device, max_members_in_memory)
+    predictor = load_predictor(model, computing or Computing())
     if disagreement and predictor.model.config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     keep = keep or MinScores()

@@ -1,4 +1,4 @@
-"""What each component brings (Lange et al. 2022, Table 4): one recipe, a run for each row."""
+"""What each component brings (Lange et al. 2022, Table 4): one recipe, a run or three for each row."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,8 +14,9 @@ from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..training import training_arguments
 from ..writing import exclusive
+from .cost import steps_of_equal_time
 from .grid import refuse_failed, train_cells
-from .tables import write_table
+from .tables import REFERENCE, write_table
 
 
 class Row(NamedTuple):
@@ -29,22 +30,26 @@ class Row(NamedTuple):
 ROWS = (
     Row("all", "All", {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None}),
     Row("standard", "Standard splits", {"split_kind": "standard", "split_file": None}),
-    Row("random", "Random splits", {}),
+    Row(REFERENCE, "Random splits", {}),
     Row("no-biose", "− BIOSE", {"scheme": "BIO"}),
     Row("no-crf", "− CRF", {"head": "linear"}),
-    Row("no-context", "− context", {"context_size": 0, "segmentation": "sentence"}),
+    Row("sentences", "− packing: sentence windows, with context", {"segmentation": "sentence"}),
+    Row("no-context", "− packing and context", {"context_size": 0, "segmentation": "sentence"}),
     Row("no-subwords", "− subword units", {"unit": "word"}),
 )
+SEEDS_OF_ALL = 3  # the row of one model has as many, with other seeds
 
 
-def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> dict:
-    """Trains the members of every row (31 models with 5 splits), and compares each row with random splits.
+def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe, equal_time: bool = False) -> dict:
+    """Trains the members of every row (38 models with 5 splits), and compares each row with random splits.
 
-    The recipe's `output_dir` gets a run for each row, and `ablation.json`, `.md` and `.png`, which are written anew
+    The recipe's `output_dir` gets a folder for each row, and `ablation.json`, `.md` and `.png`, which are written anew
     after every row. What is there already is not trained again.
 
     Args:
-        train: what trains a row from its recipe.
+        train: what trains a run from its recipe.
+        equal_time: members train for as long as those of random splits, rather than for as many updates: `costs.json`
+            says how many updates that are, as measured once, before the first training.
 
     Raises InputError for a recipe without test documents, or for rows that failed, once the others are done.
     """
@@ -53,27 +58,45 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe) -> 
     if recipe.transfer_head == "shared":
         raise InputError("rows of the study have other heads and schemes, which share none: set transfer_head: new")
     args = training_arguments(recipe)
+    recipe = recipe.changed(splits=recipe.splits or 5, split_kind="random")
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
-        return _train_rows(recipe.changed(splits=recipe.splits or 5, split_kind="random"), args, train)
+        recipes = {row.name: recipe.changed(**row.settings) for row in ROWS}
+        if equal_time:
+            recipes = steps_of_equal_time(recipes, REFERENCE, Path(recipe.output_dir) / "costs.json")
+        return _train_rows(recipe, recipes, args, train)
 
 
-def _train_rows(recipe: Recipe, args: TrainingArguments, train: Callable[[Recipe], object]) -> dict:
+def _train_rows(
+    recipe: Recipe, recipes: dict[str, Recipe], args: TrainingArguments, train: Callable[[Recipe], object]
+) -> dict:
     folder = Path(recipe.output_dir)
     gold = read_annotated(recipe).test
     if len(gold) < 2:
         raise InputError(f"{len(gold)} test document is too few to compare on: hold out two or more")
     of_study = inputs_of(recipe, {"test": gold})["test"]
-    recipes = {row.title: recipe.changed(output_dir=str(folder / row.name), **row.settings) for row in ROWS}
-    complete, result = {}, {}  # rows that this command trained, or that were complete
+    titles = {row.name: row.title for row in ROWS}
+    runs = {run: of for name, of_row in recipes.items() for run, of in _runs(folder, name, of_row).items()}
+    complete: dict[str, list[str]] = {}  # the runs that this command trained or that were complete, by their rows
+    result = {}
 
-    def add_row(title: str) -> None:
-        name = recipes[title].folder.name
-        if RunFolder(folder / name).read_inputs().get("test", of_study) != of_study:
+    def add_run(run: str) -> None:
+        if RunFolder(folder / run).read_inputs().get("test", of_study) != of_study:
             raise InputError("the test documents have changed since the study began: give its command again")
-        complete[name] = title
-        if args.process_index == 0:
-            result.update(write_table(folder, gold, complete))
+        row = run.partition("/")[0]
+        complete.setdefault(row, []).append(run)
+        if args.process_index == 0 and len(complete[row]) == len(_runs(folder, row, recipes[row])):
+            rows = {titles[name]: complete[name] for name in titles if name in complete}
+            result.update(write_table(folder, gold, rows))
 
-    refuse_failed(train_cells(recipes, add_row, train, world_size=args.world_size))
+    refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size))
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
     return result
+
+
+def _runs(folder: Path, row: str, recipe: Recipe) -> dict[str, Recipe]:
+    """The runs of a row by their folders in the study's: an ensemble, or single models with other seeds."""
+    if recipe.is_ensemble:
+        return {row: recipe.changed(output_dir=str(folder / row))}
+    first = 1 if recipe.seed is None else recipe.seed
+    names = {f"{row}/seed-{seed}": seed for seed in range(first, first + SEEDS_OF_ALL)}
+    return {name: recipe.changed(output_dir=str(folder / name), seed=seed) for name, seed in names.items()}

@@ -27,6 +27,17 @@ _TABLE_7 = {
     "CLIN-X-ES + architecture + transfer": (98.50, 89.74, 80.93, 79.60, 97.46, 88.00, 97.65, 81.88, 79.38, 92.27),
 }
 
+# Table 4, English and Spanish: ensembles, but for "all", which is one model.
+_TABLE_4 = {
+    "all": (87.83, 86.46),
+    "standard": (87.95, 86.06),
+    "random": (88.78, 88.15),
+    "no-biose": (88.52, 87.13),
+    "no-crf": (88.38, 85.95),
+    "no-context": (87.83, 86.84),
+    "no-subwords": (87.38, 86.81),
+}
+
 # Tables 5 and 6, for 250 sentences: without transfer, from the best source, and which that is.
 _FEW = {
     "i2b2-2006": (71.24, 87.52, "i2b2-2014"),
@@ -45,6 +56,13 @@ _FEW = {
 def of_system(system: str, task: str) -> float | None:
     """Table 7's F1 of a system, by its name there, on a task; None where the paper has none."""
     return dict(zip(TASKS, _TABLE_7.get(system, ()), strict=False)).get(task)
+
+
+def of_component(row: str) -> tuple[float, ...] | None:
+    """Table 4's difference of a row to random splits, on English and on Spanish tasks; None where it has none."""
+    if row == "random" or row not in _TABLE_4:
+        return None
+    return tuple(round(a - b, 2) for a, b in zip(_TABLE_4[row], _TABLE_4["random"], strict=True))
 
 
 def of_transfer(task: str, size: str) -> str:

@@ -13,6 +13,7 @@ from clinx.finetuning.data import read_annotated
 from clinx.finetuning.ensemble import run_recipe
 from clinx.recipe import Recipe
 from clinx.scoring.p_values import LEGEND, holm
+from clinx.study import cost
 from clinx.study.ablation import ROWS, ablation
 
 
@@ -32,23 +33,41 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
 
     with pytest.raises(KeyboardInterrupt):
         ablation(Recipe.read(few, list(map(str, command[3:]))), interrupted)
-    assert len(json.loads((folder / "ablation.json").read_text())["rows"]) == 2
+    assert list(json.loads((folder / "ablation.json").read_text())["rows"]) == ["all", "standard"]
     assert clinx(*command) == 0
     table = (folder / "ablation.md").read_text()
     assert all(title in table for _, title, _ in ROWS)
     assert (folder / "ablation.png").read_bytes().startswith(b"\x89PNG")
     rows = json.loads((folder / "ablation.json").read_text())["rows"]
-    assert [len(row["members"]) for row in rows.values()] == [1, 2, 2, 2, 2, 2, 2]
+    assert [len(row["members"]) for row in rows.values()] == [3, 2, 2, 2, 2, 2, 2, 2]
     assert "ensemble" not in rows["all"] and "against_random" not in rows["random"]
     low, high = rows["no-crf"]["against_random"]["ensemble"]["interval"]
     assert low <= rows["no-crf"]["ensemble"] - rows["random"]["ensemble"] <= high
-    cells = [cell for row in rows.values() for cell in row.get("against_random", {}).values()]
-    assert len(cells) == 11 and [cell["holm_p_value"] for cell in cells] == list(holm([c["p_value"] for c in cells]))
+    against = [row.get(f"against_{other}", {}) for row in rows.values() for other in ("random", "sentences")]
+    cells = [cell for of_row in against for cell in of_row.values()]
+    assert len(cells) == 15 and [cell["holm_p_value"] for cell in cells] == list(holm([c["p_value"] for c in cells]))
     assert all(f"p {cell['p_value']:.4f}, Holm {cell['holm_p_value']:.4f}" in table for cell in cells)
     assert LEGEND in table and "holm_code" in rows["no-crf"]["ensemble_above_median"]
-    settings = {row.name: Recipe.read(folder / row.name / "recipe.yaml").recorded() for row in ROWS}
+    assert "| -0.26 / -1.02 |" in table and "Context alone" in table
+    settings = {row.name: Recipe.read(folder / row.name / "recipe.yaml").recorded() for row in ROWS[1:]}
+    assert settings["sentences"]["segmentation"] == "sentence" and settings["sentences"]["context_size"] == 16
     assert settings["no-biose"]["scheme"] == "BIO" and settings["no-crf"]["head"] == "linear"
     assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
+
+
+def test_at_equal_time_a_row_that_is_slower_has_fewer_updates_and_is_measured_once(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "UPDATES", 1)
+    recipe = Recipe.read(few, ["--splits", "2", "--max_steps", "100", "--eval_steps", "50", "--save_steps", "100"])
+    recipes = {"random": recipe, "sentences": recipe.changed(segmentation="sentence")}
+    first = cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json")
+    assert first["random"].max_steps == 100
+    monkeypatch.setattr(cost, "_update_seconds", None)
+    assert cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json") == first
+    (tmp_path / "costs.json").write_text(json.dumps({"random": 1.0, "sentences": 4.0}))
+    slower = cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json")["sentences"]
+    assert (slower.max_steps, slower.eval_steps, slower.save_steps) == (24, 12, 24)
+    with pytest.raises(InputError, match="set max_steps in place of epochs"):
+        cost.steps_of_equal_time({"random": recipe.changed(max_steps=None)}, "random", tmp_path / "costs.json")
 
 
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):
@@ -85,6 +104,6 @@ def test_a_row_of_other_notes_is_not_compared(few, notes, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         ablation(recipe, interrupted)
     write_brat(Document("added", "Sin fiebre."), corpus / "train")
-    with pytest.raises(InputError, match="All: .*holds a run with other"):
+    with pytest.raises(InputError, match="all/seed-5: .*holds a run with other"):
         ablation(recipe)
     assert list(json.loads((folder / "ablation.json").read_text())["rows"]) == ["random"]

@@ -1,0 +1,78 @@
+"""What an update costs, so that ways of training can be compared at equal time."""
+
+import gc
+import json
+import statistics
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from ..errors import InputError
+from ..finetuning.finetune import documents_of, new_model, trainer_for, windows_of
+from ..finetuning.sources import find_sources
+from ..recipe import Recipe
+from ..training import resolved, training_arguments
+from ..writing import write_json
+
+
+UPDATES = 6  # that are timed, after one that is not
+ROUNDS = 2  # in which the recipes take turns; the quicker one counts, since other work only ever slows down
+OF_STEPS = ("max_steps", "eval_steps", "save_steps")  # in updates, where they are 1 or more
+
+
+def steps_of_equal_time(recipes: dict[str, Recipe], reference: str, file: Path) -> dict[str, Recipe]:
+    """The recipes with as many updates as take the time of the reference's.
+
+    Args:
+        file: where the seconds of an update are kept, so that a study that goes on does not measure them anew.
+
+    Raises InputError for recipes that count epochs.
+    """
+    if not recipes[reference].max_steps:
+        raise InputError("equal time needs a number of updates to begin with: set max_steps in place of epochs")
+    costs = json.loads(file.read_text()) if file.exists() else {}
+    if costs.keys() != recipes.keys():
+        rounds = [{name: _update_seconds(recipe) for name, recipe in recipes.items()} for _ in range(ROUNDS)]
+        costs = {name: min(seconds[name] for seconds in rounds) for name in recipes}
+        write_json(file, costs)
+    result = {}
+    for name, recipe in recipes.items():
+        result[name] = _with_share_of_steps(recipe, costs[reference] / costs[name])
+        print(f"{name}: {costs[name]:.3f} s an update, {result[name].max_steps} updates", file=sys.stderr)
+    return result
+
+
+def _with_share_of_steps(recipe: Recipe, share: float) -> Recipe:
+    """The recipe with a share of its updates, in as many parts: the last evaluation stays that at the end."""
+    part = recipe.eval_steps or recipe.max_steps
+    if part >= 1:  # otherwise a share of all
+        share = max(1, round(part * share)) / part
+    steps = {key: getattr(recipe, key) for key in OF_STEPS}
+    return recipe.changed(**{key: round(value * share) for key, value in steps.items() if value and value >= 1})
+
+
+def _update_seconds(recipe: Recipe) -> float:
+    """Seconds of an update of a model of the recipe, or of its first member: the median over some of an epoch."""
+    args = training_arguments(recipe)
+    recipe = resolved(recipe.changed(member=1) if recipe.is_ensemble else recipe, args)
+    data = documents_of(recipe)
+    model, tokenizer = new_model(recipe, find_sources(recipe), data.entity_types)
+    windows = windows_of(recipe, data, tokenizer, model.config, seed=0)
+    trainer = trainer_for(recipe, args, data, windows, model, tokenizer)
+    optimizer = trainer.create_optimizer()
+    trainer.current_gradient_accumulation_steps = 1
+    seconds = []
+    for batch in islice(trainer.get_train_dataloader(), UPDATES + 1):
+        start = time.perf_counter()
+        trainer.training_step(trainer.model, batch)
+        optimizer.step()
+        optimizer.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    del trainer, optimizer, model
+    gc.collect()
+    return statistics.median(seconds[1:] or seconds)
