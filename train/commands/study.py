@@ -21,6 +21,13 @@ EXAMPLES = {
 }
 
 
+EQUAL = {
+    "choices": ("updates", "time"),
+    "default": "updates",
+    "help": "whether all train for as many updates, or for as long as the first or the reference (default: updates)",
+}
+
+
 def main(argv: list[str]) -> None:
     """Runs `clinx study`; raises InputError for what the user has to mend."""
     table, *rest = argv or ["--help"]
@@ -33,7 +40,7 @@ def main(argv: list[str]) -> None:
 
 def _ablation(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="clinx study ablation", add_help=False, allow_abbrev=False)
-    parser.add_argument("--equal", choices=("updates", "time"), default="updates")
+    parser.add_argument("--equal", **EQUAL)
     args, argv = parser.parse_known_args(argv)
     about = ("clinx study ablation", TABLES["ablation"], EXAMPLES["ablation"])
     recipe = recipe_from_command_line(Recipe, argv, *about)
@@ -45,32 +52,36 @@ def _ablation(argv: list[str]) -> None:
 
 
 def _transfer(argv: list[str]) -> None:
-    path, at_once, folder, overrides = _study(argv, "transfer")
+    args, overrides = _study(argv, "transfer")
     from ..study.transfer import TransferStudy, study_transfer
     from ..study.transfer_tables import as_markdown
 
-    _show(as_markdown(study_transfer(TransferStudy.read(path, folder, overrides), at_once)))
+    study = TransferStudy.read(args.study, args.output_dir, overrides)
+    _show(as_markdown(study_transfer(study, args.at_once)))
 
 
 def _compare(argv: list[str]) -> None:
-    path, at_once, folder, overrides = _study(argv, "compare")
+    args, overrides = _study(argv, "compare")
     from ..study.compare import CompareStudy, as_markdown, study_compare
 
-    _show(as_markdown(study_compare(CompareStudy.read(path, folder, overrides), at_once)))
+    study = CompareStudy.read(args.study, args.output_dir, overrides)
+    _show(as_markdown(study_compare(study, args.at_once, args.equal == "time")))
 
 
-def _study(argv: list[str], table: str) -> tuple[str, int, str | None, tuple[str, ...]]:
-    """A study's file, how many trainings run at once, its folder, and options for the recipes of all."""
+def _study(argv: list[str], table: str) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """A study's file, how many trainings run at once and its folder; and options for the recipes of all."""
     parser = argparse.ArgumentParser(
         prog=f"clinx study {table}", allow_abbrev=False, **help_with_example(TABLES[table], EXAMPLES[table])
     )
     parser.add_argument("study", metavar="FILE", help="a study's YAML file, or the name of a built-in one")
     parser.add_argument("--at_once", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
     parser.add_argument("--output_dir", metavar="DIR", help="where runs and tables go (default: runs/NAME of the file)")
+    if table == "compare":
+        parser.add_argument("--equal", **EQUAL)
     args, overrides = parser.parse_known_args(argv)
     if args.at_once < 1:
         parser.error("--at_once is at least 1")
-    return args.study, args.at_once, args.output_dir, tuple(overrides)
+    return args, tuple(overrides)
 
 
 def _show(markdown: str) -> None:

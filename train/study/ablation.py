@@ -62,7 +62,8 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe, equ
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
         recipes = {row.name: recipe.changed(**row.settings) for row in ROWS}
         if equal_time:
-            recipes = steps_of_equal_time(recipes, REFERENCE, Path(recipe.output_dir) / "costs.json")
+            steps = steps_of_equal_time(recipes, REFERENCE, Path(recipe.output_dir) / "costs.json")
+            recipes = {name: of_row.changed(**steps[name]) for name, of_row in recipes.items()}
         return _train_rows(recipe, recipes, args, train)
 
 

@@ -8,9 +8,11 @@ from statistics import mean
 
 from ..errors import InputError
 from ..plots import systems_plot
+from ..recipe import Recipe
 from ..scoring.p_values import LEGEND as CODES
 from ..scoring.p_values import correct_family
 from ..writing import atomic_file, exclusive, write_json
+from .cost import steps_of_equal_time
 from .grid import OF_TEST, ScoredRuns, Settings, Study, refuse_failed, train_cells
 from .paper import of_system
 from .tables import difference, percent
@@ -49,11 +51,15 @@ def folder_name(system: str) -> str:
     return "".join(character if character.isalnum() else "-" for character in system)
 
 
-def study_compare(study: CompareStudy, at_once: int = 1) -> dict:
+def study_compare(study: CompareStudy, at_once: int = 1, equal_time: bool = False) -> dict:
     """Trains what is missing, and compares every system with the first on the same documents.
 
     The folder gets a run for each corpus, system and seed, and `compare.json`, `.md` and `.png`, written anew after
     each cell. Raises InputError for cells that failed, once the others are done.
+
+    Args:
+        equal_time: systems train for as long as the first, rather than for as many updates: `CORPUS/costs.json` has
+            what an update of each costs, as measured before its first training.
     """
     scored, result = ScoredRuns(study.folder), {}
     cells = [(corpus, system) for corpus in study.corpora for system in study.systems]
@@ -70,9 +76,22 @@ def study_compare(study: CompareStudy, at_once: int = 1) -> dict:
             run: study.recipe(run, study.corpora[corpus], study.systems[system], own)
             for run, ((corpus, system), own) in runs.items()
         }
+        if equal_time:
+            steps = {corpus: _steps_of_equal_time(study, corpus, recipes) for corpus in study.corpora}
+            recipes = {
+                run: study.recipe(run, study.corpora[corpus], study.systems[system], own, steps[corpus][system])
+                for run, ((corpus, system), own) in runs.items()
+            }
         refuse_failed(train_cells(recipes, add, at_once=at_once))
     print(f"\ntable: {study.folder / 'compare.md'}; plot: {study.folder / 'compare.png'}")
     return result
+
+
+def _steps_of_equal_time(study: CompareStudy, corpus: str, recipes: Mapping[str, Recipe]) -> dict[str, Settings]:
+    """By system, the settings of its number of updates on a corpus."""
+    first_runs = {system: recipes[next(iter(study.runs(corpus, system)))] for system in study.systems}
+    steps = steps_of_equal_time(first_runs, next(iter(study.systems)), study.folder / corpus / "costs.json")
+    return {system: {key: str(value) for key, value in of_system.items()} for system, of_system in steps.items()}
 
 
 def _figures(study: CompareStudy, scored: ScoredRuns, before: Mapping[str, dict]) -> dict:

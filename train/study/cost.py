@@ -3,8 +3,8 @@
 import gc
 import json
 import statistics
-import sys
 import time
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -23,35 +23,35 @@ ROUNDS = 2  # in which the recipes take turns; the quicker one counts, since oth
 OF_STEPS = ("max_steps", "eval_steps", "save_steps")  # in updates, where they are 1 or more
 
 
-def steps_of_equal_time(recipes: dict[str, Recipe], reference: str, file: Path) -> dict[str, Recipe]:
-    """The recipes with as many updates as take the time of the reference's.
+def steps_of_equal_time(recipes: Mapping[str, Recipe], reference: str, file: Path) -> dict[str, dict[str, int]]:
+    """For each recipe the settings of its number of updates, which take the time of the reference's.
 
     Args:
-        file: where the seconds of an update are kept, so that a study that goes on does not measure them anew.
+        file: where is kept how many times the reference's time an update takes, so that it is measured once.
 
     Raises InputError for recipes that count epochs.
     """
     if not recipes[reference].max_steps:
         raise InputError("equal time needs a number of updates to begin with: set max_steps in place of epochs")
-    costs = json.loads(file.read_text()) if file.exists() else {}
-    if costs.keys() != recipes.keys():
-        rounds = [{name: _update_seconds(recipe) for name, recipe in recipes.items()} for _ in range(ROUNDS)]
-        costs = {name: min(seconds[name] for seconds in rounds) for name in recipes}
+    costs = {reference: 1.0} | (json.loads(file.read_text()) if file.exists() else {})
+    if missing := [name for name in recipes if name not in costs]:
+        rounds = [{name: _update_seconds(recipes[name]) for name in (reference, *missing)} for _ in range(ROUNDS)]
+        seconds = {name: min(of_round[name] for of_round in rounds) for name in rounds[0]}
+        costs |= {name: seconds[name] / seconds[reference] for name in missing}
         write_json(file, costs)
-    result = {}
-    for name, recipe in recipes.items():
-        result[name] = _with_share_of_steps(recipe, costs[reference] / costs[name])
-        print(f"{name}: {costs[name]:.3f} s an update, {result[name].max_steps} updates", file=sys.stderr)
+    result = {name: _share_of_steps(recipe, 1 / costs[name]) for name, recipe in recipes.items()}
+    for name, steps in result.items():
+        print(f"{name}: {costs[name]:.2f} of {reference}'s time an update, {steps['max_steps']} updates")
     return result
 
 
-def _with_share_of_steps(recipe: Recipe, share: float) -> Recipe:
-    """The recipe with a share of its updates, in as many parts: the last evaluation stays that at the end."""
+def _share_of_steps(recipe: Recipe, share: float) -> dict[str, int]:
+    """A share of the recipe's updates, in as many parts: the last evaluation stays that at the end."""
     part = recipe.eval_steps or recipe.max_steps
     if part >= 1:  # otherwise a share of all
         share = max(1, round(part * share)) / part
     steps = {key: getattr(recipe, key) for key in OF_STEPS}
-    return recipe.changed(**{key: round(value * share) for key, value in steps.items() if value and value >= 1})
+    return {key: max(1, round(value * share)) for key, value in steps.items() if value and value >= 1}
 
 
 def _update_seconds(recipe: Recipe) -> float:

@@ -55,19 +55,24 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
     assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
 
 
-def test_at_equal_time_a_row_that_is_slower_has_fewer_updates_and_is_measured_once(few, tmp_path, monkeypatch):
+def test_at_equal_time_what_is_slower_has_fewer_updates_and_costs_are_measured_once(few, tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "UPDATES", 1)
-    recipe = Recipe.read(few, ["--splits", "2", "--max_steps", "100", "--eval_steps", "50", "--save_steps", "100"])
+    options = ["--splits", "2", "--max_steps", "100", "--eval_steps", "50", "--save_steps", "100"]
+    recipe, file = Recipe.read(few, options), tmp_path / "costs.json"
     recipes = {"random": recipe, "sentences": recipe.changed(segmentation="sentence")}
-    first = cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json")
-    assert first["random"].max_steps == 100
+    first = cost.steps_of_equal_time(recipes, "random", file)
+    assert first["random"] == {"max_steps": 100, "eval_steps": 50, "save_steps": 100}
     monkeypatch.setattr(cost, "_update_seconds", None)
-    assert cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json") == first
-    (tmp_path / "costs.json").write_text(json.dumps({"random": 1.0, "sentences": 4.0}))
-    slower = cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json")["sentences"]
-    assert (slower.max_steps, slower.eval_steps, slower.save_steps) == (24, 12, 24)
+    assert cost.steps_of_equal_time(recipes, "random", file) == first
+    file.write_text(json.dumps({"sentences": 4.0}))
+    slower = cost.steps_of_equal_time(recipes, "random", file)["sentences"]
+    assert slower == {"max_steps": 24, "eval_steps": 12, "save_steps": 24}
+    seconds = iter([1.0, 3.0, 2.0, 2.0])
+    monkeypatch.setattr(cost, "_update_seconds", lambda _: next(seconds))
+    later = cost.steps_of_equal_time({**recipes, "words": recipe}, "random", file)
+    assert later["words"]["max_steps"] == 50 and later["sentences"] == slower
     with pytest.raises(InputError, match="set max_steps in place of epochs"):
-        cost.steps_of_equal_time({"random": recipe.changed(max_steps=None)}, "random", tmp_path / "costs.json")
+        cost.steps_of_equal_time({"random": recipe.changed(max_steps=None)}, "random", file)
 
 
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):

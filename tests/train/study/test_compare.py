@@ -46,6 +46,17 @@ def test_systems_are_compared_with_the_first_and_with_the_paper(compared):
     assert (recipe["head"], recipe["scheme"], recipe["seed"]) == ("linear", "BIO", 2)
 
 
+def test_at_equal_time_systems_train_for_as_long_as_the_first(compared, tmp_path):
+    file, folder = compared
+    for corpus in ("meddocan", "other"):
+        (tmp_path / corpus).mkdir()
+        (tmp_path / corpus / "costs.json").write_text(json.dumps({"CLIN-X-ES": 0.5}))
+    command = ["study", "compare", str(file), "--output_dir", str(tmp_path), "--equal", "time"]
+    assert cli.main(command) == cli.main(command) == 0
+    steps = [json.loads(path.read_text())["steps"] for path in sorted(tmp_path.glob("meddocan/*/seed-1/metrics.json"))]
+    assert steps == [4, 2]
+
+
 def test_nothing_is_trained_twice_and_a_new_system_is_added(compared):
     file, folder = compared
     before = {path: path.stat().st_mtime_ns for path in folder.glob("**/metrics.json")}
