@@ -27,6 +27,7 @@ def published_figures(run: Path, publishable_settings: Sequence[str]) -> dict:
         **(_of_pretraining(metrics) if "before" in metrics else {}),
         "settings": _published_settings(settings, publishable_settings),
         **{name: first[name] for name in OF_START_AND_MACHINE if name in first},
+        "temperature": metrics.get("temperature"),  # of one model: members have one each
         "documents": _pooled(first.get("documents")) if "members" in metrics else first.get("documents"),
         "seconds": None if None in seconds else sum(seconds),
         "split": settings.get("split_kind", settings.get("split")),

@@ -41,8 +41,8 @@ def save_model_card(
         example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `entity_group`, `score`.
         figures: of the run: `validation` and `test` (strict scores), `settings`, `documents`, `unrepresentable`,
             `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub, or several), `sources` (of
-            transfer: `name` and `revision` on the Hub, if it is there, and `member` of an ensemble); any may be
-            missing. They hold no paths.
+            transfer: `name` and `revision` on the Hub, if it is there, and `member` of an ensemble), `temperature` of
+            the scores; any may be missing. They hold no paths.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
         revision: what the card tells to load.
     """

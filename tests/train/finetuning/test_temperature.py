@@ -1,12 +1,17 @@
 """The temperature that is fitted on validation documents."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoTokenizer
 
+from clinx import cli
 from clinx.corpora.documents import Document, Entity
 from clinx.corpora.synthetic import synthetic_notes
 from clinx.finetuning.temperature import _chains, _negative_log_likelihood, apply_temperature, fit_temperature
+from clinx.scoring.calibration import CURVES
+from hub_cards.repo_files import files_to_push
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 
 
@@ -49,11 +54,16 @@ def test_documents_without_text_or_with_other_labels_say_nothing(predictor):
     assert fit_temperature(predictor, [odd]) > 0
 
 
+@pytest.mark.parametrize("kind", ["run", "ensemble_run"])
+def test_the_curves_of_validation_documents_are_pushed_with_a_model(kind, request):
+    folder = request.getfixturevalue(kind)
+    curves = json.loads(files_to_push(folder / "model", "model")[CURVES].read_text())
+    scores = json.loads((folder / "metrics.json").read_text())
+    support = sum(member["validation"]["support"] for member in scores.get("members", [scores]))
+    assert curves["all"]["support"] == support and curves["per_label"]
+
+
 def test_a_run_keeps_its_temperature_and_one_without_validation_documents_has_none(run, recipe, tmp_path):
-    import json
-
-    from clinx import cli
-
     assert json.loads((run / "metrics.json").read_text())["temperature"] > 0
     for name, more in (("all", ["--split_kind", "all"]), ("off", ["--calibrate", "false"])):
         assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / name), *more]) == 0
