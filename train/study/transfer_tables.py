@@ -106,7 +106,8 @@ def _gains(size: str, targets: dict[str, dict], sources: list[str]) -> list[str]
         cells = [f"{100 * sum(without) / len(without):.2f}"]
         for source in sources:
             text = difference(target["sources"].get(source, {}).get("gain"))
-            text = f"**{text}**" if text and source == target["best"] else text
+            gain, space, rest = text.partition(" ")  # codes are stars too
+            text = f"**{gain}**{space}{rest}" if text and source == target["best"] else text
             cells.append(f"{text} ‡" if text and source == target["foreseen"] else text)
         lines.append(f"| {name} | {' | '.join(cells)} | {of_transfer(name, size)} |")
     return lines
