@@ -14,6 +14,7 @@ class Numbers:
     """
 
     minimum: float | None = None
+    maximum: float | None = None
     above: float | None = None
     below: float | None = None
     unset: float | None = None
@@ -22,12 +23,13 @@ class Numbers:
         return number == self.unset or (
             math.isfinite(number)
             and (self.minimum is None or number >= self.minimum)
+            and (self.maximum is None or number <= self.maximum)
             and (self.above is None or number > self.above)
             and (self.below is None or number < self.below)
         )
 
     def __str__(self) -> str:
-        bounds = {"at least": self.minimum, "more than": self.above, "less than": self.below}
+        bounds = {"at least": self.minimum, "more than": self.above, "at most": self.maximum, "less than": self.below}
         return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
 
 

@@ -118,6 +118,18 @@ class RegularizationSettings:
     word_dropout: float = setting(
         0.0, "Probability that the encoder's output is zero at a position.", published=True, numbers=PROBABILITY
     )
+    layerwise_lr_decay: float = setting(
+        1.0,
+        "Share of its next layer's learning rate that a layer of the encoder has; of the first one, the embeddings.",
+        published=True,
+        numbers=Numbers(above=0, maximum=1),
+    )
+    ema_decay: float = setting(
+        0.0,
+        "Decay of the moving average of the weights, which is judged and kept in their place; 0 for none.",
+        published=True,
+        numbers=PROBABILITY,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

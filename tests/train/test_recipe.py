@@ -132,7 +132,9 @@ OUT_OF_RANGE = {
     "more than 0": "learning_rate head_learning_rate num_train_epochs eval_steps save_steps logging_steps",
     "at least 0": "max_misaligned context_size weight_decay warmup_steps max_grad_norm",
     "more than 0 and less than 1": "test_fraction",
-    "at least 0 and less than 1": "dropout context_dropout locked_dropout word_dropout pct_start adam_beta1 adam_beta2",
+    "more than 0 and at most 1": "layerwise_lr_decay",
+    "at least 0 and less than 1": "dropout context_dropout locked_dropout word_dropout ema_decay pct_start "
+    "adam_beta1 adam_beta2",
     "at least 8": "window_length",
     "at least 0 and less than 4294967296": "seed data_seed split_seed",
 }
@@ -140,7 +142,7 @@ OUT_OF_RANGE = {
 
 @pytest.mark.parametrize("name, expected", [(n, text) for text, names in OUT_OF_RANGE.items() for n in names.split()])
 def test_a_number_out_of_range_is_told_with_its_place(parse, name, expected):
-    value = "0" if expected in ("more than 0", "at least 1") else "-1"
+    value = "0" if expected.startswith("more than 0") or expected == "at least 1" else "-1"
     with pytest.raises(InputError, match=rf"recipe.yaml:3: {name} is {value}(\.0)?, expected {expected}$"):
         parse(f"{NEEDED}{name}: {value}\n")
 

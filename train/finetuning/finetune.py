@@ -194,6 +194,8 @@ def trainer_for(
         one_cycle=recipe.one_cycle,
         pct_start=recipe.pct_start,
         head_learning_rate=recipe.head_learning_rate,
+        layerwise_lr_decay=recipe.layerwise_lr_decay,
+        ema_decay=recipe.ema_decay,
     )
 
 

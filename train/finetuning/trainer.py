@@ -1,5 +1,6 @@
 """The Hugging Face Trainer with this project's batches, one-cycle schedule, and strict F1 on whole documents."""
 
+import re
 import time
 
 import torch
@@ -12,6 +13,7 @@ from modeling_clinx import DocumentPredictor
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..training import BeginEpoch, SoundTrainer
+from .averaging import WeightAverage
 from .batches import WindowBatchSampler, WindowCollator
 from .distillation import distillation_loss
 
@@ -27,6 +29,8 @@ class ClinXTrainer(SoundTrainer):
         one_cycle: the one-cycle schedule (Smith 2018) rather than `lr_scheduler_type`.
         pct_start: share of the updates in which that one rises.
         head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
+        layerwise_lr_decay: share of its next layer's learning rate that a layer of the encoder has.
+        ema_decay: of the `WeightAverage` that is judged and kept; 0 for none.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class ClinXTrainer(SoundTrainer):
         one_cycle=True,
         pct_start=0.3,
         head_learning_rate=None,
+        layerwise_lr_decay=1.0,
+        ema_decay=0.0,
         **kwargs,
     ):
         kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
@@ -46,6 +52,10 @@ class ClinXTrainer(SoundTrainer):
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.batch_size, self.counts_windows = batch_windows or batch_subwords, bool(batch_windows)
         self.one_cycle, self.pct_start, self.head_learning_rate = one_cycle, pct_start, head_learning_rate
+        self.layerwise_lr_decay = layerwise_lr_decay
+        self.average = WeightAverage(self.model, ema_decay)
+        if ema_decay:
+            self.add_callback(self.average)
 
     def get_train_dataloader(self) -> DataLoader:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -67,15 +77,27 @@ class ClinXTrainer(SoundTrainer):
 
     def create_optimizer(self, model=None):
         optimizer = super().create_optimizer(model)
-        if self.head_learning_rate is not None:
-            head = {id(p) for name, p in self.model.named_parameters() if name.startswith(("classifier.", "crf."))}
-            for group in list(optimizer.param_groups):
-                head_parameters = [p for p in group["params"] if id(p) in head]
-                group["params"] = [p for p in group["params"] if id(p) not in head]
-                settings = {k: v for k, v in group.items() if k not in ("params", "lr")}
-                if head_parameters:
-                    optimizer.add_param_group({"params": head_parameters, "lr": self.head_learning_rate, **settings})
+        rates = self._learning_rates()
+        for group in list(optimizer.param_groups):
+            settings = {key: value for key, value in group.items() if key not in ("params", "lr")}
+            parameters, group["params"] = group["params"], []
+            for rate in sorted({rates[id(parameter)] for parameter in parameters} - {group["lr"]}):
+                of_rate = [parameter for parameter in parameters if rates[id(parameter)] == rate]
+                optimizer.add_param_group({"params": of_rate, "lr": rate, **settings})
+            group["params"] = [parameter for parameter in parameters if rates[id(parameter)] == group["lr"]]
         return optimizer
+
+    def _learning_rates(self) -> dict[int, float]:
+        """The learning rate of each parameter, by its id: the last layer has the encoder's, the head its own."""
+        named, rates = dict(self.model.named_parameters()), {}
+        depths = {name: _depth(name) for name in named}
+        last = max((depth for depth in depths.values() if depth is not None), default=0)
+        for name, parameter in named.items():
+            below = 0 if depths[name] is None else last - depths[name]
+            rates[id(parameter)] = self.args.learning_rate * self.layerwise_lr_decay**below
+            if name.startswith(("classifier.", "crf.")):
+                rates[id(parameter)] = self.head_learning_rate or self.args.learning_rate
+        return rates
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):
         optimizer = self.optimizer if optimizer is None else optimizer
@@ -118,8 +140,9 @@ class ClinXTrainer(SoundTrainer):
         model = self.accelerator.unwrap_model(self.model)
         predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
         share = documents[self.args.process_index :: self.args.world_size]
-        predicted = predict_documents(share, predictor, quiet=self.args.disable_tqdm)
-        predicted = gather_object([document for document, _ in predicted])
+        with self.average.in_model():
+            predicted = [d for d, _ in predict_documents(share, predictor, quiet=self.args.disable_tqdm)]
+        predicted = gather_object(predicted)
         result = score(documents, predicted)
         seconds = time.perf_counter() - start
         metrics = {"strict_f1": result["f1"], "precision": result["precision"], "recall": result["recall"]}
@@ -128,3 +151,23 @@ class ClinXTrainer(SoundTrainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _save_checkpoint(self, model, trial):
+        with self.average.in_model():
+            super()._save_checkpoint(model, trial)
+
+    def _save_optimizer_and_scheduler(self, output_dir):
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.is_world_process_zero():
+            self.average.save_raw(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint:
+            self.average.load_raw(checkpoint)
+
+
+def _depth(name: str) -> int | None:
+    """How far from the text a parameter of the encoder is: 0 for embeddings, then by layers; None for what is above."""
+    layer = re.search(r"\.(?:layers?|h|blocks?)\.(\d+)\.", name)
+    return int(layer[1]) + 1 if layer else 0 if "embed" in name else None

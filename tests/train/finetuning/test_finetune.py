@@ -46,9 +46,13 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, recipe, ca
     assert "holds a run with seed 3, not 4" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [(), ("--ema_decay", "0.5", "--context_dropout", "0.5", "--word_dropout", "0.1")])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, tmp_path, monkeypatch, more):
     from clinx.finetuning.trainer import ClinXTrainer
 
+    if more:
+        run = tmp_path / "run"
+        assert cli.main(["finetune", str(recipe), "--output_dir", str(run), *more]) == 0
     whole = ClinXTrainer.training_step
     steps = []
 
@@ -59,10 +63,10 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, 
         return whole(self, *args, **kwargs)
 
     monkeypatch.setattr(ClinXTrainer, "training_step", interrupted)
-    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "cut")]) == 130
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "cut"), *more]) == 130
     monkeypatch.setattr(ClinXTrainer, "training_step", whole)
     assert RunFolder(tmp_path / "cut").last_checkpoint().name == "checkpoint-4"
-    finetuned(recipe, tmp_path / "cut")
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "cut"), *more]) == 0
     once, twice = (
         ClinXForTokenClassification.from_pretrained(folder / "model").state_dict() for folder in (run, tmp_path / "cut")
     )

@@ -135,6 +135,23 @@ def test_broken_weights_are_named(trainer_of):
         trainer.refuse_broken_weights()
 
 
+def test_a_layer_learns_slower_than_the_next_and_the_head_as_it_is_told(trainer_of):
+    trainer = trainer_of(weight_decay=0.1, learning_rate=1e-3)
+    trainer.layerwise_lr_decay, trainer.head_learning_rate = 0.5, 5e-3
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    groups = trainer.create_optimizer().param_groups
+    rates = {names[id(parameter)]: group["lr"] for group in groups for parameter in group["params"]}
+    assert rates.keys() == set(names.values())
+    last = max(int(name.split(".layer.")[1].split(".")[0]) for name in rates if ".layer." in name)
+    for name, rate in rates.items():
+        if name.startswith(("classifier.", "crf.")):
+            assert rate == 5e-3
+        elif ".layer." in name:
+            assert rate == 1e-3 * 0.5 ** (last - int(name.split(".layer.")[1].split(".")[0]))
+        else:
+            assert rate == 1e-3 * 0.5 ** (last + 1) and "embeddings" in name
+
+
 def test_scores_of_the_crf_and_biases_are_not_decayed(trainer_of):
     trainer = trainer_of(weight_decay=0.1)
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
