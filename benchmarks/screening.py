@@ -1,6 +1,6 @@
 """Which settings of training pay, at the same wall clock: a Plackett-Burman design of eleven factors in twelve runs.
 
-    python benchmarks/screening.py --out benchmarks/results/screening.json
+    OMP_NUM_THREADS=1 python benchmarks/screening.py --out benchmarks/results/screening.json
 
 Every run has each factor at its default or at the other value; a factor's effect is the mean F1 of the six runs with
 the other value minus that of the six without, so that all runs speak for every factor (Plackett & Burman 1946). Runs
@@ -21,7 +21,7 @@ from clinx.study.compare import CompareStudy, study_compare
 FACTORS = {  # the setting, and its other value
     "batch_subwords": 256,
     "context_size": 50,
-    "window_length": 256,
+    "weight_decay": 0.01,
     "context_dropout": 0.3,
     "locked_dropout": 0.3,
     "word_dropout": 0.05,

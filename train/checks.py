@@ -12,8 +12,8 @@ from .settings import SETTINGS
 
 SPECIAL_TOKENS = 2  # of a window of an ordinary encoder
 PUSHES = "a run pushes nothing by itself: `clinx push` publishes one, privately and without local paths; leave it out"
-SET_SUBWORDS = "a batch is counted in labelled subwords: set batch_subwords instead"
-WHOLE_WINDOWS = "batches hold whole windows and are counted in labelled subwords: leave it out"
+SET_SUBWORDS = "a batch is counted in labelled subwords or in sentences: set batch_subwords instead, or batch_sentences"
+WHOLE_WINDOWS = "batches hold whole windows and are counted in labelled subwords or sentences: leave it out"
 ALWAYS = "a run always trains, and eval_strategy says when validation documents are judged: leave it out"
 IN_FLOAT32 = "documents are judged in float32, in which the model is saved: leave it out"
 REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or nothing
@@ -149,8 +149,13 @@ def _schedule(recipe) -> Iterator[tuple[str, str]]:
 
 
 def _batches(recipe) -> Iterator[tuple[str, str]]:
-    if recipe.batch_windows and _is_set(recipe, "batch_subwords"):
-        yield "batch_windows", "batch_windows and batch_subwords both say how large a batch is: leave one of them out"
+    if recipe.batch_sentences and _is_set(recipe, "batch_subwords"):
+        yield "batch_sentences", "batch_sentences and batch_subwords both say how large a batch is: leave one out"
+    if recipe.batch_sentences and recipe.segmentation != "sentence":
+        yield (
+            "batch_sentences",
+            "batch_sentences needs windows of one sentence: set segmentation: sentence, or batch_subwords",
+        )
     if recipe.context_dropout and recipe.distill:
         yield (
             "context_dropout",

@@ -119,7 +119,7 @@ class Recipe(
     ModelSettings,
     DocumentSettings,
 ):
-    """All settings of a fine-tuning run (Lange et al. 2022, section 4, are the defaults)."""
+    """All settings of a fine-tuning run; `recipes/paper.yaml` has those of Lange et al. 2022, section 4."""
 
     verb: ClassVar[str] = "finetune"
     groups: ClassVar[tuple[type, ...]] = GROUPS
@@ -147,7 +147,7 @@ class Recipe(
 
     def unused(self) -> tuple[str, ...]:
         schedule = tuple(SCHEDULE) if self.one_cycle else ("pct_start",)
-        return (*schedule, "batch_subwords") if self.batch_windows else schedule
+        return (*schedule, "batch_subwords") if self.batch_sentences else schedule
 
 
 def _as_yaml(settings: dict) -> str:

@@ -105,7 +105,8 @@ class RegularizationSettings:
 
     context_dropout: float = setting(
         0.0,
-        "Probability that in an epoch the sentences of a window are read without any context, each by itself.",
+        "Probability that in an epoch the sentences of a window are read without any context, each by itself; packed "
+        "windows then share batches with many short ones, which are padded.",
         published=True,
         numbers=PROBABILITY,
     )
@@ -166,9 +167,10 @@ class OptimizationSettings:
         published=True,
         numbers=COUNT,
     )
-    batch_windows: int | None = setting(
+    batch_sentences: int | None = setting(
         None,
-        "Windows in a batch, in place of batch_subwords; the loss is then the mean over windows, short or long.",
+        "Sentences in a batch, in place of batch_subwords, with segmentation sentence; the loss is then the mean over "
+        "sentences, short or long.",
         published=True,
         numbers=COUNT,
     )
@@ -231,8 +233,8 @@ class OptimizationSettings:
     )
     calibrate: bool = setting(
         True,
-        "Once trained, divide all scores by the temperature at which the validation documents are the most likely, so "
-        "that posteriors are probabilities; what is found stays the same.",
+        "Once trained, divide all scores of a model by the temperature at which the validation documents are the most "
+        "likely, so that posteriors are probabilities; what it finds stays the same.",
         published=True,
     )
 

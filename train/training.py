@@ -144,7 +144,8 @@ def train(trainer: SoundTrainer, run: RunFolder) -> bool:
     is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
     if is_trained:
         trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
-        if not trainer.args.load_best_model_at_end and trainer.eval_dataset:
+        is_last_kept = not trainer.args.load_best_model_at_end and trainer.eval_dataset
+        if is_last_kept or not trainer.state.best_model_checkpoint:
             trainer.state.best_model_checkpoint = str(checkpoint)
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

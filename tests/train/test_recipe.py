@@ -126,7 +126,7 @@ def test_as_many_processes_as_a_recipe_records_must_be_started(parse):
 
 OUT_OF_RANGE = {
     "at least 1": "max_train_documents max_train_sentences max_validation_documents max_unlabelled_documents "
-    "max_test_documents batch_subwords batch_windows gradient_accumulation_steps max_steps "
+    "max_test_documents batch_subwords batch_sentences gradient_accumulation_steps max_steps "
     "early_stopping_patience splits member members_at_once "
     "save_total_limit per_device_eval_batch_size world_size",
     "more than 0": "learning_rate head_learning_rate num_train_epochs eval_steps save_steps logging_steps",
@@ -191,7 +191,8 @@ def test_a_fault_is_told_with_the_line_of_its_own_setting(parse):
         ("lr_scheduler_type: cosine\n", "3: lr_scheduler_type does nothing while one_cycle is on.*one_cycle: false"),
         ("warmup_steps: 10\n", "3: warmup_steps does nothing while one_cycle is on"),
         ("one_cycle: no\npct_start: 0\n", "4: pct_start is of the one-cycle schedule"),
-        ("batch_subwords: 256\nbatch_windows: 16\n", "4: batch_windows and batch_subwords both"),
+        ("batch_subwords: 256\nbatch_sentences: 16\n", "4: batch_sentences and batch_subwords both"),
+        ("batch_sentences: 16\n", "3: batch_sentences needs windows of one sentence"),
         ("distill: teacher\ncontext_dropout: 0.5\n", "4: context_dropout makes other windows in every epoch"),
         ("lr_scheduler_kwargs: {num_cycles: 2}\n", "3: lr_scheduler_kwargs does nothing while one_cycle is on"),
         ("context_size: 200\n", "3: context_size is 200, but a window of 512 .* at most 127"),
@@ -272,7 +273,7 @@ def test_a_schedule_that_is_not_used_is_not_recorded_and_one_of_an_older_run_is_
     assert "lr_scheduler_type does nothing while one_cycle is on" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", ["", "batch_windows: 16\n", "one_cycle: no\n"])
+@pytest.mark.parametrize("more", ["", "segmentation: sentence\nbatch_sentences: 16\n", "one_cycle: no\n"])
 def test_a_recipe_as_a_run_records_it_can_be_read_and_trained_again(parse, tmp_path, more):
     recipe = parse(NEEDED + "window_length: 64\n" + more)
     recorded = resolved(recipe, training_arguments(recipe))

@@ -9,7 +9,7 @@ from ..recipe_reading import recipe_from_command_line
 
 
 TABLES = {
-    "ablation": "Trains and compares the rows of the paper's Table 4 (38 models with 5 splits), from one recipe; with "
+    "ablation": "Trains and compares the rows of the paper's Table 4 and one more, 38 models, from one recipe; with "
     "--equal time each trains for the same time rather than for as many updates.",
     "transfer": "Which source helps which target, and what foresaw it: Tables 5 and 6, from a study's file.",
     "compare": "Which encoder and architecture is the best: Tables 3 and 7, from a study's file.",

@@ -6,7 +6,8 @@ the same all through a note, `{^rule}` begins with a capital, `[o/a]` follows th
 `###` is a three-digit number, `↵` a line break.
 `rule = a | b` is a closed class, one or more alternatives a line; a line that begins with `↵` continues the one above.
 `rule ~ a b` is an open class: its words belong by turns to training and to validation, so that training never sees
-validation's names, drugs, diseases, streets, hospitals, dates (by day) and numbers (by last digit).
+validation's names, drugs, diseases, streets, hospitals, dates (by day) and numbers (by last digit). Where words are
+composed, as names, it is their beginnings that are divided.
 """
 
 import random

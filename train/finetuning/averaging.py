@@ -33,7 +33,7 @@ class WeightAverage(TrainerCallback):
             torch._foreach_lerp_([*self.average.values()], [*self.weights.values()], 1 - decay)
 
     def on_train_end(self, args, state, control, **kwargs):
-        if not args.load_best_model_at_end:  # otherwise the best average has been loaded already
+        if not (args.load_best_model_at_end and state.best_model_checkpoint):  # whose average has been loaded already
             self.swap()
 
     @contextmanager

@@ -4,7 +4,9 @@ import json
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from rich.table import Table
@@ -14,19 +16,19 @@ from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
 
 from ..console import console
-from ..corpora.documents import Document
 from ..errors import InputError
 from ..recipe import Recipe
 from ..run_folder import RunFolder
-from ..scoring.calibration import CURVES, pooled
-from ..scoring.evaluation import evaluate_documents
+from ..scoring.calibration import CURVES, pooled, precision_recall, scored_mentions
+from ..scoring.evaluation import evaluate_documents, predict_documents
 from ..scoring.scores import median_member
 from ..training import resolved, training_arguments
 from ..writing import exclusive, write_json
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
 from .finetune import finetune
 from .side_by_side import Training, gpus, train_side_by_side
-from .splits import Splits
+from .splits import Splits, pick
+from .temperature import apply_temperature
 
 
 Failures = dict[int, str]  # the reason, by the number of the member
@@ -89,7 +91,7 @@ def _finetune_ensemble(recipe: Recipe, args: TrainingArguments, train_member: Ca
         return run.path
     _train_members(members, annotated, args, train_member)
     if args.process_index == 0:
-        combine(recipe, len(members), annotated.test)
+        combine(recipe, annotated)
     return run.path
 
 
@@ -146,27 +148,29 @@ def _side_by_side(recipes: Sequence[Recipe], at_once: int) -> Failures:
     return failed
 
 
-def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
+def combine(recipe: Recipe, annotated: AnnotatedData) -> dict:
     """Writes the ensemble of a run's members, with `soup` their mean, and the figures of all; returns the figures.
 
     Until all is written the run is unfinished, also where it was finished with another vote.
     """
-    run = RunFolder(recipe.folder)
-    members = [RunFolder(recipe.changed(member=number).folder) for number in range(1, n_members + 1)]
+    run, test = RunFolder(recipe.folder), annotated.test
+    numbers = range(1, len(annotated.splits.members) + 1)
+    members = [RunFolder(recipe.changed(member=number).folder) for number in numbers]
     tokenizer = AutoTokenizer.from_pretrained(members[0].model)
     ensemble = ClinXEnsembleForTokenClassification.from_members([member.model for member in members], vote=recipe.vote)
     (run.path / "metrics.json").unlink(missing_ok=True)
     recipe.write(run.path / "recipe.yaml")
     save_model_repo(ensemble, tokenizer, run.model)
-    curves = [member.model / CURVES for member in members]
-    if all(path.exists() for path in curves):  # an older release kept none
-        write_json(run.model / CURVES, pooled([json.loads(path.read_text()) for path in curves]))
     device, batch_size = "cuda" if torch.cuda.is_available() else "cpu", recipe.per_device_eval_batch_size
 
-    def scores(model, name: str) -> dict:
-        predictor = DocumentPredictor(model.to(device), tokenizer, batch_size)
-        return {"test": evaluate_documents(test, predictor, run.path / name).scores}
+    def predictor_of(model) -> DocumentPredictor:
+        return DocumentPredictor(model.to(device), tokenizer, batch_size)
 
+    def scores(model, name: str) -> dict:
+        return {"test": evaluate_documents(test, predictor_of(model), run.path / name).scores}
+
+    if curves := _curves(members, annotated, partial(predictor_of, ensemble)):
+        write_json(run.model / CURVES, curves)
     figures = [member.read_metrics() for member in members]
     shown = ("validation", "test", "seconds")
     metrics = {"settings": recipe.recorded(), "vote": recipe.vote}
@@ -174,7 +178,8 @@ def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
     if test:
         metrics["ensemble"] = scores(ensemble, "test.jsonl")
     if recipe.soup:
-        save_model_repo(uniform_soup(ensemble.to("cpu")), tokenizer, run.path / "soup")
+        temperatures = [one.get("temperature", 1.0) for one in figures]
+        save_model_repo(uniform_soup(ensemble.to("cpu"), temperatures), tokenizer, run.path / "soup")
         soup = ClinXForTokenClassification.from_pretrained(run.path / "soup")
         metrics["soup"] = scores(soup, "soup-test.jsonl") if test else {}
     run.write_metrics(metrics)
@@ -183,8 +188,28 @@ def combine(recipe: Recipe, n_members: int, test: Sequence[Document]) -> dict:
     return metrics
 
 
-def uniform_soup(ensemble) -> ClinXForTokenClassification:
-    """The model with the members' mean weights (Wortsman et al. 2022), in place of the first member."""
+def _curves(members: Sequence[RunFolder], annotated: AnnotatedData, predictor: Callable) -> dict | None:
+    """The ensemble's precision-recall curves on the documents that all members are selected on; where each has its own
+    part, as with random splits, what each finds in that part. None for members of an older release."""
+    files, splits = [member.model / CURVES for member in members], annotated.splits
+    if splits.kind == "standard":
+        validation = pick(annotated.documents, splits.members[0].validation)
+        predicted = [document for document, _ in predict_documents(validation, predictor())]
+        return precision_recall(scored_mentions(validation, predicted))
+    if not all(file.exists() for file in files):
+        return None
+    return pooled([json.loads(file.read_text()) for file in files])
+
+
+def uniform_soup(ensemble, temperatures: Sequence[float]) -> ClinXForTokenClassification:
+    """The model with the members' mean weights (Wortsman et al. 2022), in place of the first member.
+
+    Args:
+        temperatures: by which the members' scores were divided. The mean is of the scores as they were learned, and is
+            divided by the mean temperature.
+    """
+    for member, temperature in zip(ensemble.members, temperatures, strict=True):
+        apply_temperature(member, 1 / temperature)
     soup, *others = ensemble.members
     states = [member.state_dict() for member in others]
     with torch.no_grad():
@@ -192,6 +217,7 @@ def uniform_soup(ensemble) -> ClinXForTokenClassification:
             for state in states:
                 weight += state[name]
             weight /= len(ensemble.members)
+    apply_temperature(soup, fmean(temperatures))
     return soup
 
 

@@ -92,7 +92,7 @@ def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
             apply_temperature(model, metrics["temperature"])
         save_model_repo(model, tokenizer, run.model)
         metrics |= evaluate(predictor, data, run)
-        unit = "window" if recipe.batch_windows else "labelled subword"
+        unit = "sentence" if recipe.batch_sentences else "labelled subword"
         training_curves(trainer.state.log_history, run.path / "curves.png", unit)
         metrics["seconds"] = None if is_resumed else round(time.time() - start, 1)  # not of its last part alone
         run.write_metrics(metrics)
@@ -155,7 +155,7 @@ def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -
         batch_size = recipe.per_device_eval_batch_size
         add_teacher_marginals(windows.fixed(), documents, recipe.distill, tokenizer, config, batch_size)
     sizes = windows.sizes()
-    if recipe.batch_windows is None and (n_larger := int((sizes > recipe.batch_subwords).sum())):
+    if recipe.batch_sentences is None and (n_larger := int((sizes > recipe.batch_subwords).sum())):
         print(
             f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords "
             f"{recipe.batch_subwords}, up to {sizes.max()}: a batch with one of them is larger than asked for",
@@ -190,7 +190,7 @@ def trainer_for(
         processing_class=tokenizer,
         callbacks=callbacks,
         batch_subwords=recipe.batch_subwords,
-        batch_windows=recipe.batch_windows,
+        batch_sentences=recipe.batch_sentences,
         one_cycle=recipe.one_cycle,
         pct_start=recipe.pct_start,
         head_learning_rate=recipe.head_learning_rate,

@@ -25,7 +25,7 @@ class ClinXTrainer(SoundTrainer):
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
         batch_subwords: labelled subwords in a batch of one process.
-        batch_windows: windows in a batch of one process, in place of `batch_subwords`.
+        batch_sentences: windows of one sentence in a batch of one process, in place of `batch_subwords`.
         one_cycle: the one-cycle schedule (Smith 2018) rather than `lr_scheduler_type`.
         pct_start: share of the updates in which that one rises.
         head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
@@ -39,7 +39,7 @@ class ClinXTrainer(SoundTrainer):
         processing_class,
         validation,
         batch_subwords,
-        batch_windows=None,
+        batch_sentences=None,
         one_cycle=True,
         pct_start=0.3,
         head_learning_rate=None,
@@ -50,7 +50,7 @@ class ClinXTrainer(SoundTrainer):
         kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
-        self.batch_size, self.counts_windows = batch_windows or batch_subwords, bool(batch_windows)
+        self.batch_size, self.counts_windows = batch_sentences or batch_subwords, bool(batch_sentences)
         self.one_cycle, self.pct_start, self.head_learning_rate = one_cycle, pct_start, head_learning_rate
         self.layerwise_lr_decay = layerwise_lr_decay
         self.average = WeightAverage(self.model, ema_decay)
@@ -106,9 +106,8 @@ class ClinXTrainer(SoundTrainer):
         if self.lr_scheduler is None:
             rates = [group["lr"] for group in optimizer.param_groups]
             n_steps = num_training_steps + 1
-            self.lr_scheduler = OneCycleLR(
-                optimizer, rates, total_steps=n_steps, pct_start=self.pct_start, cycle_momentum=False
-            )
+            rise = self.pct_start if self.pct_start * n_steps > 1 else 0.0  # a rise of one step divides by zero
+            self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=n_steps, pct_start=rise, cycle_momentum=False)
         return self.lr_scheduler
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):

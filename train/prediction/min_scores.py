@@ -31,9 +31,10 @@ def target_thresholds(model: str, precision: float | None = None, recall: float 
 
     Raises InputError for a model that keeps no curves of its validation documents.
     """
-    path = cached_file(
-        model, CURVES, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
-    )
+    try:
+        path = cached_file(model, CURVES, _raise_exceptions_for_missing_entries=False)
+    except OSError as error:
+        raise InputError(f"cannot load the model {model}: {error}") from error
     if path is None:
         raise InputError(
             f"{model} has no {CURVES}, which says how good its scores were on validation documents: it was trained "

@@ -138,7 +138,7 @@ def write_predictions(
         for document, prediction in predict_documents(todo(), predictor, quiet=True):
             position, before = waiting.popleft()
             document = replace(document, entities=keep.keep(document.entities))
-            disputed = 0 if prediction.agreement is None else int((prediction.agreement < 1).sum())
+            disputed = sum(e.agreement is not None and e.agreement < 1 for e in document.entities)
             figures = Figures(float(prediction.disagreement), len(document.entities), disputed)
             see(writer.write(document, figures, before), position)
             is_changed = before is not None and before.text != digest_text(document.text)

@@ -140,23 +140,24 @@ def thresholds(curves: dict, precision: float | None = None, recall: float | Non
     Args:
         curves: as `precision_recall` gives them.
     """
-    result = {"": _threshold(curves["all"], precision, recall, True)}
+    result = {"": _threshold(curves["all"], precision, recall)}
     for label, curve in curves["per_label"].items():
-        is_own = bool(curve["points"]) and sum(curve["points"][-1][1:]) >= FEWEST
-        result[label] = _threshold(curve, precision, recall, True) if is_own else result[""]._replace(is_own=False)
+        n_predicted = sum(curve["points"][-1][1:]) if curve["points"] else 0
+        is_own = (n_predicted if recall is None else curve["support"]) >= FEWEST
+        result[label] = _threshold(curve, precision, recall) if is_own else result[""]._replace(is_own=False)
     return result
 
 
-def _threshold(curve: dict, precision: float | None, recall: float | None, is_own: bool) -> Threshold:
+def _threshold(curve: dict, precision: float | None, recall: float | None) -> Threshold:
     points = [
         (score, right / (right + wrong), right / max(curve["support"], 1)) for score, right, wrong in curve["points"]
     ]
     if not points:
-        return Threshold(0.0, 0.0, 0.0, is_own, False)
+        return Threshold(0.0, 0.0, 0.0, is_own=True, is_reached=False)
     if precision is not None:
         reached = [point for point in points if point[1] >= precision]
         best = reached[-1] if reached else max(points, key=lambda point: point[1])
     else:
         reached = [point for point in points if point[2] >= recall]
-        best = reached[0] if reached else points[-1]
-    return Threshold(*best, is_own, bool(reached))
+        best = reached[0] if reached else (0.0, *points[-1][1:])  # all are kept
+    return Threshold(*best, is_own=True, is_reached=bool(reached))

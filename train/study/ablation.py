@@ -61,6 +61,8 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe, equ
     recipe = recipe.changed(splits=recipe.splits or 5, split_kind="random")
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
         recipes = {row.name: recipe.changed(**row.settings) for row in ROWS}
+        same = [name for name, of_row in recipes.items() if of_row == recipe and name != REFERENCE]
+        recipes = {name: of_row for name, of_row in recipes.items() if name not in same}  # as with sentence windows
         if equal_time:
             steps = steps_of_equal_time(recipes, REFERENCE, Path(recipe.output_dir) / "costs.json")
             recipes = {name: of_row.changed(**steps[name]) for name, of_row in recipes.items()}
@@ -77,17 +79,17 @@ def _train_rows(
     of_study = inputs_of(recipe, {"test": gold})["test"]
     titles = {row.name: row.title for row in ROWS}
     runs = {run: of for name, of_row in recipes.items() for run, of in _runs(folder, name, of_row).items()}
-    complete: dict[str, list[str]] = {}  # the runs that this command trained or that were complete, by their rows
+    trained: dict[str, list[str]] = {}  # the runs that this command trained or that were complete, by their rows
     result = {}
 
     def add_run(run: str) -> None:
         if RunFolder(folder / run).read_inputs().get("test", of_study) != of_study:
             raise InputError("the test documents have changed since the study began: give its command again")
         row = run.partition("/")[0]
-        complete.setdefault(row, []).append(run)
-        if args.process_index == 0 and len(complete[row]) == len(_runs(folder, row, recipes[row])):
-            rows = {titles[name]: complete[name] for name in titles if name in complete}
-            result.update(write_table(folder, gold, rows))
+        trained.setdefault(row, []).append(run)
+        whole = [name for name, of in trained.items() if len(of) == len(_runs(folder, name, recipes[name]))]
+        if args.process_index == 0 and row in whole:
+            result.update(write_table(folder, gold, {titles[name]: trained[name] for name in titles if name in whole}))
 
     refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size))
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")

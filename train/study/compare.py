@@ -78,20 +78,17 @@ def study_compare(study: CompareStudy, at_once: int = 1, equal_time: bool = Fals
         }
         if equal_time:
             steps = {corpus: _steps_of_equal_time(study, corpus, recipes) for corpus in study.corpora}
-            recipes = {
-                run: study.recipe(run, study.corpora[corpus], study.systems[system], own, steps[corpus][system])
-                for run, ((corpus, system), own) in runs.items()
-            }
+            for run, ((corpus, system), _) in runs.items():
+                recipes[run] = study.keep(run, recipes[run].changed(**steps[corpus][system]))
         refuse_failed(train_cells(recipes, add, at_once=at_once))
     print(f"\ntable: {study.folder / 'compare.md'}; plot: {study.folder / 'compare.png'}")
     return result
 
 
-def _steps_of_equal_time(study: CompareStudy, corpus: str, recipes: Mapping[str, Recipe]) -> dict[str, Settings]:
+def _steps_of_equal_time(study: CompareStudy, corpus: str, recipes: Mapping[str, Recipe]) -> dict[str, dict]:
     """By system, the settings of its number of updates on a corpus."""
     first_runs = {system: recipes[next(iter(study.runs(corpus, system)))] for system in study.systems}
-    steps = steps_of_equal_time(first_runs, next(iter(study.systems)), study.folder / corpus / "costs.json")
-    return {system: {key: str(value) for key, value in of_system.items()} for system, of_system in steps.items()}
+    return steps_of_equal_time(first_runs, next(iter(study.systems)), study.folder / corpus / "costs.json")
 
 
 def _figures(study: CompareStudy, scored: ScoredRuns, before: Mapping[str, dict]) -> dict:

@@ -5,43 +5,49 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+from transformers import IntervalStrategy, PrinterCallback, TrainerCallback
+from transformers.trainer_utils import SaveStrategy
 
 from ..errors import InputError
 from ..finetuning.finetune import documents_of, new_model, trainer_for, windows_of
 from ..finetuning.sources import find_sources
 from ..recipe import Recipe
-from ..training import resolved, training_arguments
+from ..training import ShowProgress, resolved, training_arguments
 from ..writing import write_json
 
 
 UPDATES = 6  # that are timed, after one that is not
 ROUNDS = 2  # in which the recipes take turns; the quicker one counts, since other work only ever slows down
-OF_STEPS = ("max_steps", "eval_steps", "save_steps")  # in updates, where they are 1 or more
+OF_STEPS = ("max_steps", "eval_steps", "save_steps", "warmup_steps")  # in updates, where they are 1 or more
 
 
 def steps_of_equal_time(recipes: Mapping[str, Recipe], reference: str, file: Path) -> dict[str, dict[str, int]]:
     """For each recipe the settings of its number of updates, which take the time of the reference's.
 
     Args:
-        file: where is kept how many times the reference's time an update takes, so that it is measured once.
+        file: where is kept how much time an update of each takes, relative to each other, so that it is measured once.
 
-    Raises InputError for recipes that count epochs.
+    Raises InputError for a reference that counts epochs, and under several processes, which would measure each its own.
     """
-    if not recipes[reference].max_steps:
+    of_reference = recipes[reference]
+    if (of_reference.max_steps or 0) < 1:
         raise InputError("equal time needs a number of updates to begin with: set max_steps in place of epochs")
+    if training_arguments(of_reference).world_size > 1:
+        raise InputError("equal time is measured by one process: start the study without a launcher of several")
     costs = {reference: 1.0} | (json.loads(file.read_text()) if file.exists() else {})
     if missing := [name for name in recipes if name not in costs]:
         rounds = [{name: _update_seconds(recipes[name]) for name in (reference, *missing)} for _ in range(ROUNDS)]
         seconds = {name: min(of_round[name] for of_round in rounds) for name in rounds[0]}
-        costs |= {name: seconds[name] / seconds[reference] for name in missing}
+        costs |= {name: costs[reference] * seconds[name] / seconds[reference] for name in missing}
         write_json(file, costs)
-    result = {name: _share_of_steps(recipe, 1 / costs[name]) for name, recipe in recipes.items()}
+    result = {name: _share_of_steps(of_reference, costs[reference] / costs[name]) for name in recipes}
     for name, steps in result.items():
-        print(f"{name}: {costs[name]:.2f} of {reference}'s time an update, {steps['max_steps']} updates")
+        share = costs[name] / costs[reference]
+        print(f"{name}: {share:.2f} of {reference}'s time an update, {steps['max_steps']} updates")
     return result
 
 
@@ -54,25 +60,36 @@ def _share_of_steps(recipe: Recipe, share: float) -> dict[str, int]:
     return {key: max(1, round(value * share)) for key, value in steps.items() if value and value >= 1}
 
 
+class _Clock(TrainerCallback):
+    """The times at which updates end."""
+
+    def __init__(self):
+        self.times: list[float] = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+
 def _update_seconds(recipe: Recipe) -> float:
-    """Seconds of an update of a model of the recipe, or of its first member: the median over some of an epoch."""
+    """Seconds of an update of a model of the recipe, or of its first member: the median over its first ones."""
     args = training_arguments(recipe)
     recipe = resolved(recipe.changed(member=1) if recipe.is_ensemble else recipe, args)
     data = documents_of(recipe)
     model, tokenizer = new_model(recipe, find_sources(recipe), data.entity_types)
     windows = windows_of(recipe, data, tokenizer, model.config, seed=0)
-    trainer = trainer_for(recipe, args, data, windows, model, tokenizer)
-    optimizer = trainer.create_optimizer()
-    trainer.current_gradient_accumulation_steps = 1
-    seconds = []
-    for batch in islice(trainer.get_train_dataloader(), UPDATES + 1):
-        start = time.perf_counter()
-        trainer.training_step(trainer.model, batch)
-        optimizer.step()
-        optimizer.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    del trainer, optimizer, model
+    trainer, clock = trainer_for(recipe, args, data, windows, model, tokenizer), _Clock()
+    args.max_steps, args.load_best_model_at_end = UPDATES + 1, False
+    args.eval_strategy, args.save_strategy, args.logging_strategy = (
+        IntervalStrategy.NO,
+        SaveStrategy.NO,
+        IntervalStrategy.NO,
+    )
+    for callback in (ShowProgress, PrinterCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(clock)
+    trainer.train()
+    del trainer, model
     gc.collect()
-    return statistics.median(seconds[1:] or seconds)
+    return statistics.median(after - before for before, after in pairwise(clock.times))

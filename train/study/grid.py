@@ -118,17 +118,24 @@ class Study:
 
         Raises InputError for settings that cannot be used.
         """
-        folder = self.folder / cell
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        file = folder.parent / f"{folder.name}.yaml"
+        file = self._file(cell)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as opened:
             opened.write(yaml.safe_dump(self._merged(parts), allow_unicode=True, sort_keys=False).encode())
         try:
-            recipe = Recipe.read(file, self.overrides).changed(output_dir=str(folder))
+            recipe = Recipe.read(file, self.overrides).changed(output_dir=str(self.folder / cell))
         except InputError as error:
             raise InputError(f"{self.path}: settings of {cell}: {error}") from None
-        recipe.write(file)
+        return self.keep(cell, recipe)
+
+    def keep(self, cell: str, recipe: Recipe) -> Recipe:
+        """Writes the recipe of a cell beside the folder of its run, from where it is trained."""
+        recipe.write(self._file(cell))
         return recipe
+
+    def _file(self, cell: str) -> Path:
+        folder = self.folder / cell
+        return folder.parent / f"{folder.name}.yaml"
 
     def _merged(self, parts: Iterable[Settings]) -> Settings:
         return {key: value for part in (self.settings, *parts) for key, value in part.items()}

@@ -46,5 +46,12 @@ def test_a_checkpoint_holds_both_and_training_goes_on_from_the_weights(tmp_path)
 def test_without_a_best_checkpoint_the_average_is_what_stays(tmp_path):
     model, average = averaged(0.3, 4)
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
-    average.on_train_end(arguments, None, None)
+    average.on_train_end(arguments, TrainerState(), None)
     assert model.weight.item() < 4
+    arguments.load_best_model_at_end = True
+    model, average = averaged(0.3, 4)
+    average.on_train_end(arguments, TrainerState(), None)  # none of its checkpoints was the best
+    assert model.weight.item() < 4
+    model, average = averaged(0.3, 4)
+    average.on_train_end(arguments, TrainerState(best_model_checkpoint="checkpoint-2"), None)
+    assert model.weight.item() == 4

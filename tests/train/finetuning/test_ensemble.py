@@ -65,10 +65,16 @@ def test_what_judges_is_neither_learned_from_nor_selected_on(ensemble_run, notes
 def test_members_start_from_the_same_weights_so_that_their_mean_means_something(ensemble_run):
     soup = ClinXForTokenClassification.from_pretrained(ensemble_run / "soup").state_dict()
     ensemble = ClinXEnsembleForTokenClassification.from_pretrained(ensemble_run / "model")
+    metrics = [json.loads((ensemble_run / f"member-{n}" / "metrics.json").read_text()) for n in (1, 2, 3)]
+    temperatures = [member["temperature"] for member in metrics]
+    assert len(set(temperatures)) == 3
     states = [member.state_dict() for member in ensemble.members]
     for name, weight in soup.items():
-        assert torch.allclose(weight, sum(state[name] for state in states) / 3, atol=1e-6)
-    assert uniform_soup(ensemble).classifier.bias.equal(soup["classifier.bias"])
+        is_head = name.startswith(("classifier.", "crf."))
+        learned = [state[name] * (t if is_head else 1) for state, t in zip(states, temperatures, strict=True)]
+        mean = sum(learned) / 3 / (sum(temperatures) / 3 if is_head else 1)
+        assert torch.allclose(weight, mean, atol=1e-6)
+    assert torch.allclose(uniform_soup(ensemble, temperatures).classifier.bias, soup["classifier.bias"], atol=1e-6)
 
 
 def test_a_finished_run_shows_its_table_and_other_settings_are_refused(ensemble_run, few, capsys):

@@ -50,7 +50,7 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             validation=[],
             processing_class=tokenizer,
             batch_subwords=recipe.batch_subwords,
-            batch_windows=recipe.batch_windows,
+            batch_sentences=recipe.batch_sentences,
             one_cycle=one_cycle,
             pct_start=recipe.pct_start,
         )
@@ -78,7 +78,7 @@ def test_accumulated_batches_of_any_size_are_as_one_big_batch(trainer_of):
 
 
 def test_a_batch_of_windows_has_the_mean_of_their_negative_log_likelihoods_as_its_loss(trainer_of):
-    trainer = trainer_of(batch_windows=3)
+    trainer = trainer_of(batch_sentences=3)
     features = [trainer.train_dataset[i] for i in range(3)]
     assert len({len(feature["input_ids"]) for feature in features}) > 1
     alone = []
@@ -90,7 +90,7 @@ def test_a_batch_of_windows_has_the_mean_of_their_negative_log_likelihoods_as_it
     assert {len(batch["edge_mask"]) for batch in trainer.get_train_dataloader()} <= {3, 4}
 
 
-@pytest.mark.parametrize("pct_start, first", [(0.0, 1.0), (0.5, 0.04)])
+@pytest.mark.parametrize("pct_start, first", [(0.0, 1.0), (0.5, 0.04), (1 / 41, 1.0)])
 def test_without_a_rise_the_one_cycle_schedule_begins_at_its_peak(trainer_of, pct_start, first):
     trainer = trainer_of(one_cycle=True, pct_start=pct_start, learning_rate=1e-3)
     optimizer = trainer.create_optimizer()

@@ -67,15 +67,19 @@ def test_mentions_below_a_score_are_not_written_and_another_score_reads_the_note
 
 def test_a_target_keeps_what_reached_it_on_the_validation_notes(run, notes, tmp_path, capsys):
     command = ["predict", "--model", str(run / "model"), "--input", str(notes / "validation"), "--format", "jsonl"]
-    assert cli.main([*command, "--output", str(tmp_path / "a"), "--target-recall", "0"]) == 0
+    assert cli.main([*command, "--output", str(tmp_path / "a"), "--target-recall", "1"]) == 0
     assert "lowest scores for the recall asked for" in capsys.readouterr().err
     shutil.copytree(run / "model", tmp_path / "model")
-    curve = {"support": 40, "points": [[0.9, 19, 1], [0.0, 20, 400]]}
+    found = [e for document in read_corpus(tmp_path / "a" / "predictions.jsonl") for e in document.entities]
+    scores = sorted(entity.score for entity in found)
+    middle = scores[len(scores) // 2]
+    curve = {"support": 40, "points": [[middle, 19, 1], [0.0, 20, 400]]}
     (tmp_path / "model" / CURVES).write_text(json.dumps({"all": curve, "per_label": {}}))
     command[2] = str(tmp_path / "model")
     assert cli.main([*command, "--output", str(tmp_path / "b"), "--target-precision", "0.95"]) == 0
     assert "all labels together" in capsys.readouterr().err
-    assert not any(document.entities for document in read_corpus(tmp_path / "b" / "predictions.jsonl"))
+    kept = [e.score for document in read_corpus(tmp_path / "b" / "predictions.jsonl") for e in document.entities]
+    assert sorted(kept) == [score for score in scores if score >= middle] != scores
     (tmp_path / "model" / CURVES).unlink()
     assert cli.main([*command, "--output", str(tmp_path / "c"), "--target-precision", "0.95"]) == 2
     assert f"has no {CURVES}" in capsys.readouterr().err and not (tmp_path / "c").exists()

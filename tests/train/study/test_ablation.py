@@ -74,6 +74,27 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
     assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
 
 
+def test_a_study_at_equal_time_trains_what_its_costs_say(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "_update_seconds", lambda recipe: 2.0 if recipe.head == "linear" else 1.0)
+    recipe, steps = Recipe.read(few, ["--splits", "2", "--output_dir", str(tmp_path)]), {}
+    ablation(recipe, lambda run: (steps.update({run.folder.name: run.max_steps}), pretended(run)), equal_time=True)
+    assert steps["no-crf"] == 2 and set(steps.values()) == {4, 2} and json.loads((tmp_path / "costs.json").read_text())
+
+
+def test_a_row_is_shown_when_all_its_models_are_there_and_one_that_changes_nothing_is_none(few, tmp_path):
+    options = ["--splits", "2", "--segmentation", "sentence", "--output_dir", str(tmp_path)]
+
+    def train(run):
+        if run.folder.name == "seed-6":
+            raise InputError("the disk is full")
+        pretended(run)
+
+    with pytest.raises(InputError, match="all/seed-6: the disk is full"):
+        ablation(Recipe.read(few, options), train)
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    assert "all" not in rows and "sentences" not in rows and {"standard", "random", "no-context"} <= rows.keys()
+
+
 def test_a_row_of_the_command_is_trained_and_shown(few, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("clinx.study.ablation.ROWS", [row for row in ROWS if row.name in ("random", "no-crf")])
     command = ("study", "ablation", few, "--splits", 2, "--max_steps", 2, "--output_dir", tmp_path)
