@@ -1,66 +1,92 @@
 """Made-up notes to begin with, by the grammar of the project's synthetic notes: nobody's."""
 
 EXAMPLES = {
-    "Spanish": """URGENCIAS (Centro de Salud Mirador)
+    "Spanish": """INFORME DE ALTA - Cardiología
+Hospital General de Sancejo
 
-FILIACIÓN
-  - Nombre: Olivado Carrera, Baltasar
-  - Nacimiento:
-      22/04/1941
-  - Identificación:
-      556412673
-  - Contacto:
-      558 876 287
-  - Edad:
-      79
+Nombre: Olmina Virnera Lontero
+NHC: (552) 770-223
+Fecha de nacimiento: 14/07/1949   Edad: 72
+Domicilio: Avda. Cifuentes, 16, 3º izda.
+           Gareda 52449
+Ingreso: 2 de octubre de 2021   Alta: 22 de octubre de 2021
+Médico responsable:
+  Vanchano, Zendio
 
-MOTIVO DE CONSULTA: condritis leve.
-El Sr. Olivado presenta faringopatía recurrente, tratada por su cuenta con nebasartán sin mejoría.
-Hace 5 años, episodio similar de dolor torácico.
+ANTECEDENTES
+  - Personales:
+      otopatía grave; hepatonefropatía
+  - Familiares:
+      pancreatalgia recurrente; ferropenia
 
-Pruebas:
-  1) TAC abdominal (8 de marzo de 2021): sin hallazgos.
-  2) Ecografía: sin cambios desde el 12/09/2017; Hb 13,3 g/dl.
+Mujer de 72 años que consulta por sinusomielitis grado II y tos seca de 6 días de evolución. Hace 3
+años, episodio similar de balanitis de origen incierto. Empeora de noche, con cefalea.
 
-DIAGNÓSTICOS
-  1) Queratalgia
-  2) DM2
-  3) Pancreatitis bilateral
+EXPLORACIÓN: TA 133/74, FC 89, T 36,5 °C. Regular estado, con edemas. Biopsia: compatible con
+dermatalgia. Analítica: creatinina 1,91 mg/dl, bilirrubina 0,32 mg/dl.
+
+Evolución: Se comenta con Sempado: mantener calaxabán y repetir gasometría. Se suspende samupril por
+pérdida de peso.
+
+JUICIO CLÍNICO
+1. HTA
+2. Vasculitis izquierda
 
 TRATAMIENTO
-  Zaropril
+  Bebilol
     Dosis (mg):
-      25
-    Pauta: b.i.d.
-  Jubilol: 60 UI
-Si temblor, ir a Hospital Universitario Baldano.
+      51
+    Pauta: en ayunas
+  Tradoprazol: 8 ml
+Cita en el 557148037.
 
-Fdo.:
-Saúl Urrutia Zamero
-Col. 554-207-7271
+Firmado: Dra. Tastano
 """,
-    "English": """EMERGENCY DEPARTMENT (Shefley Hospital)
+    "English": """DISCHARGE SUMMARY - Cardiology
+St. Aidan's Hospital
 
-Name: Barnaby Greenworth
-MRN: HC-623131
-Date of birth: February 14, 1963   Age: 62
-Address: 3 Fairton Lane
-           55219 Marshmere
+Name: Fladina Sheldton
+MRN: 335108/5
+Date of birth: 02/06/1929   Age: 94
+Address: 16 Juniper Road
+           Fostwick 54447
+Admitted: 01/04/24   Discharged: January 22, 2024
+Attending physician:
+  Backwood, Nalin
 
-CHIEF COMPLAINT: severe pancreatitis.
-Mr. Greenworth has T2DM and took zarostatin from a neighbor, without
-relief. His daughter (tel. 553-867-9117) confirms fatigue.
+HISTORY
+  - Family:
+      mild otopathy
+      HTN
+  - Past:
+      omphalogastritis
+      bilateral gingivoretinopathy
 
-EXAM: T 38.2 °C, SpO₂ 91 % on FiO₂ 0.21. Alert and oriented.
-Arterial blood gas: consistent with bilateral otalgia. Labs: Cr 0.54
-mg/dL, magnesium 1.67 mg/dL.
+94-year-old woman with fatigue and 5 days of headache. Worse at night,
+with dry cough. Per Fashley, arthralgia vs. COPD.
 
-Imp.: pleuropathy
+EXAM
+  - Vitals: T 38.2 °C, SpO₂ 95 % on FiO₂ 0.25.
+  - General: Well; jokes with nurses.
+TESTS
+  - Creatinine 0.72 mg/dL.
+  - 24-h Holter: unremarkable.
 
-Plan: Becafloxacin 70 units before meals; 200 mg of saxogliptin p.r.n.
-To book: 558 184 855.
+Course: Belaxaban was stopped because of recurrent enteritis. Seen by
+Dr. Linus Drummond (Urology), who suggests chest X-ray.
 
-Felix Nakamura
-Department of Neurology
+DIAGNOSES
+  1) Chronic meningitis
+  2) Miomastitis
+  3) Migraine
+
+TREATMENT
+1. Viltifloxacin 300 mg daily for 6 days
+2. 60 units of zaloprazole q8h
+3. To book: 556-788-5713.
+
+Signed:
+Meria Durtworth
+Lic. (554) 800-819
 """,
 }
