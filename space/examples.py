@@ -25,7 +25,7 @@ años, episodio similar de balanitis de origen incierto. Empeora de noche, con c
 EXPLORACIÓN: TA 133/74, FC 89, T 36,5 °C. Regular estado, con edemas. Biopsia: compatible con
 dermatalgia. Analítica: creatinina 1,91 mg/dl, bilirrubina 0,32 mg/dl.
 
-Evolución: Se comenta con Sempado: mantener calaxabán y repetir gasometría. Se suspende samupril por
+Evolución: Se comenta con Simpado: mantener calaxabán y repetir gasometría. Se suspende samupril por
 pérdida de peso.
 
 JUICIO CLÍNICO

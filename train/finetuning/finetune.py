@@ -189,13 +189,7 @@ def trainer_for(
         validation=data.validation,
         processing_class=tokenizer,
         callbacks=callbacks,
-        batch_subwords=recipe.batch_subwords,
-        batch_sentences=recipe.batch_sentences,
-        one_cycle=recipe.one_cycle,
-        pct_start=recipe.pct_start,
-        head_learning_rate=recipe.head_learning_rate,
-        layerwise_lr_decay=recipe.layerwise_lr_decay,
-        ema_decay=recipe.ema_decay,
+        recipe=recipe,
     )
 
 

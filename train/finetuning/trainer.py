@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from modeling_clinx import DocumentPredictor
 
+from ..recipe import Recipe
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..training import BeginEpoch, SoundTrainer
@@ -24,43 +25,24 @@ class ClinXTrainer(SoundTrainer):
     Args besides those of `SoundTrainer`:
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
-        batch_subwords: labelled subwords in a batch of one process.
-        batch_sentences: windows of one sentence in a batch of one process, in place of `batch_subwords`.
-        one_cycle: the one-cycle schedule (Smith 2018) rather than `lr_scheduler_type`.
-        pct_start: share of the updates in which that one rises.
-        head_learning_rate: of classifier and CRF, where it differs from `learning_rate`.
-        layerwise_lr_decay: share of its next layer's learning rate that a layer of the encoder has.
-        ema_decay: of the `WeightAverage` that is judged and kept; 0 for none.
+        recipe: how large a batch of one process is, the schedule, the learning rates of layers and head, and the
+            average of the weights that is judged and kept.
     """
 
-    def __init__(
-        self,
-        *,
-        processing_class,
-        validation,
-        batch_subwords,
-        batch_sentences=None,
-        one_cycle=True,
-        pct_start=0.3,
-        head_learning_rate=None,
-        layerwise_lr_decay=1.0,
-        ema_decay=0.0,
-        **kwargs,
-    ):
+    def __init__(self, *, processing_class, validation, recipe: Recipe, **kwargs):
         kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
-        self.batch_size, self.counts_windows = batch_sentences or batch_subwords, bool(batch_sentences)
-        self.one_cycle, self.pct_start, self.head_learning_rate = one_cycle, pct_start, head_learning_rate
-        self.layerwise_lr_decay = layerwise_lr_decay
-        self.average = WeightAverage(self.model, ema_decay)
-        if ema_decay:
+        self.recipe, self.batch_size = recipe, recipe.batch_sentences or recipe.batch_subwords
+        self.average = WeightAverage(self.model, recipe.ema_decay)
+        if recipe.ema_decay:
             self.add_callback(self.average)
 
     def get_train_dataloader(self) -> DataLoader:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         multiple_of = self.args.world_size * self.args.gradient_accumulation_steps
-        sampler = WindowBatchSampler(self.train_dataset, self.batch_size, seed, multiple_of, self.counts_windows)
+        counts_windows = bool(self.recipe.batch_sentences)  # which are sentences
+        sampler = WindowBatchSampler(self.train_dataset, self.batch_size, seed, multiple_of, counts_windows)
         self.add_callback(BeginEpoch(sampler))
         loader = DataLoader(
             self.train_dataset,
@@ -94,19 +76,20 @@ class ClinXTrainer(SoundTrainer):
         last = max((depth for depth in depths.values() if depth is not None), default=0)
         for name, parameter in named.items():
             below = 0 if depths[name] is None else last - depths[name]
-            rates[id(parameter)] = self.args.learning_rate * self.layerwise_lr_decay**below
+            rates[id(parameter)] = self.args.learning_rate * self.recipe.layerwise_lr_decay**below
             if name.startswith(("classifier.", "crf.")):
-                rates[id(parameter)] = self.head_learning_rate or self.args.learning_rate
+                rates[id(parameter)] = self.recipe.head_learning_rate or self.args.learning_rate
         return rates
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):
         optimizer = self.optimizer if optimizer is None else optimizer
-        if not self.one_cycle:
+        if not self.recipe.one_cycle:
             return super().create_scheduler(num_training_steps, optimizer)
         if self.lr_scheduler is None:
             rates = [group["lr"] for group in optimizer.param_groups]
             n_steps = num_training_steps + 1
-            rise = self.pct_start if self.pct_start * n_steps > 1 else 0.0  # a rise of one step divides by zero
+            share = self.recipe.pct_start
+            rise = share if share * n_steps > 1 else 0.0  # a rise of one step divides by zero
             self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=n_steps, pct_start=rise, cycle_momentum=False)
         return self.lr_scheduler
 

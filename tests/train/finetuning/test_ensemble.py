@@ -275,6 +275,8 @@ def test_a_student_learns_from_the_ensemble_over_other_notes_too(ensemble_run, f
         tmp_path / "more.jsonl",
         "--split_kind",
         "all",
+        "--max_steps",
+        10,
     )
     assert clinx(*command, "--output_dir", tmp_path / "student") == 0
     metrics = json.loads((tmp_path / "student/metrics.json").read_text())

@@ -30,6 +30,7 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,
+            one_cycle=one_cycle,
             training_arguments={"use_cpu": True, "disable_tqdm": True, "max_grad_norm": 0.0} | (arguments or {}),
             **settings,
         )
@@ -49,10 +50,7 @@ def trainer_of(tokenizer, tiny_encoder_dir, tmp_path):
             train_dataset=TrainingWindows(notes, tokenizer, config(window_length=64, context_size=8)),
             validation=[],
             processing_class=tokenizer,
-            batch_subwords=recipe.batch_subwords,
-            batch_sentences=recipe.batch_sentences,
-            one_cycle=one_cycle,
-            pct_start=recipe.pct_start,
+            recipe=recipe,
         )
 
     return trainer
@@ -136,8 +134,8 @@ def test_broken_weights_are_named(trainer_of):
 
 
 def test_a_layer_learns_slower_than_the_next_and_the_head_as_it_is_told(trainer_of):
-    trainer = trainer_of(weight_decay=0.1, learning_rate=1e-3)
-    trainer.layerwise_lr_decay, trainer.head_learning_rate = 0.5, 5e-3
+    rates = {"learning_rate": 1e-3, "head_learning_rate": 5e-3, "layerwise_lr_decay": 0.5}
+    trainer = trainer_of(weight_decay=0.1, **rates)
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     groups = trainer.create_optimizer().param_groups
     rates = {names[id(parameter)]: group["lr"] for group in groups for parameter in group["params"]}
