@@ -276,7 +276,7 @@ def test_a_student_learns_from_the_ensemble_over_other_notes_too(ensemble_run, f
         "--split_kind",
         "all",
         "--max_steps",
-        10,
+        30,
     )
     assert clinx(*command, "--output_dir", tmp_path / "student") == 0
     metrics = json.loads((tmp_path / "student/metrics.json").read_text())
