@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The transfer matrix: six corpora as sources, four as targets, 250 sentences (three seeds) and 1,000 (one): 102 trainings
-# within three hours of two quiet cores (an estimate); it resumes. Then the time of ranking ten sources on 1,000 sentences.
+# in two and a half hours of two cores; it resumes. Then the time of ranking ten sources on 1,000 sentences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CLINX_CORPORA="$(realpath "${CLINX_CORPORA:-../shared/corpora}")"
