@@ -28,6 +28,7 @@ def training_arguments(recipe: RecipeBase) -> TrainingArguments:
     settings = {name: getattr(recipe, name) for name in _of_trainer(recipe)}
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= {"output_dir": str(recipe.folder), "report_to": "none", "logging_nan_inf_filter": False}
+    settings["disable_tqdm"] = False  # whose default depends on how much transformers may say
     try:
         return TrainingArguments(**{**settings, **recipe.training_arguments})
     except (TypeError, ValueError) as error:

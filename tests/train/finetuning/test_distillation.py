@@ -1,17 +1,25 @@
 """A student learns the marginals of an ensemble: the loss against brute force, and what the features carry."""
 
 import itertools
+import json
 
 import pytest
 import torch
 
+from clinx import cli
 from clinx.corpora.documents import Document
+from clinx.corpora.formats.jsonl import write_jsonl
+from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.finetuning.batches import WindowCollator
 from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss
+from clinx.finetuning.finetune import documents_of, trainer_for, windows_of
+from clinx.finetuning.finetune import new_model as model_of_recipe
 from clinx.finetuning.windows import TrainingWindows
+from clinx.recipe import Recipe
+from clinx.training import training_arguments
 from hub_cards.repo import save_model_repo
-from modeling_clinx import ClinXEnsembleForTokenClassification
+from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 from modeling_clinx.crf_clinx import ClinXCRF
 from tests.modeling_clinx.models import TYPES, new_model
 
@@ -123,3 +131,26 @@ def test_a_teacher_of_other_labels_is_refused(teacher, tiny_encoder_dir, tokeniz
             add_teacher_marginals([], NOTES, str(teacher), tokenizer, config, 4)
     with pytest.raises(InputError, match="cannot load the ensemble /no/where"):
         add_teacher_marginals([], NOTES, "/no/where", tokenizer, config, 4)
+
+
+def test_a_student_comes_nearer_to_the_ensemble_over_other_notes_too(ensemble_run, few, tmp_path):
+    write_jsonl(synthetic_notes(9, split="validation")[4:], tmp_path / "more.jsonl")
+    more = ["--distill", ensemble_run / "model", "--unlabelled", tmp_path / "more.jsonl", "--split_kind", "all"]
+    more = [*map(str, more), "--output_dir", str(tmp_path / "student")]
+    assert cli.main(["finetune", str(few), *more]) == 0
+    metrics = json.loads((tmp_path / "student/metrics.json").read_text())
+    assert metrics["documents"] == {"train": 13, "unlabelled": 5, "validation": 0, "test": 3}
+
+    recipe = Recipe.read(few, more)
+    data, args = documents_of(recipe), training_arguments(recipe)
+    untrained, tokenizer = model_of_recipe(recipe, [], data.entity_types)
+    windows = windows_of(recipe, data, tokenizer, untrained.config, seed=0)
+    batch = WindowCollator(tokenizer.pad_token_id, len(untrained.crf.tags))(windows.features)
+
+    def distance(model):
+        trainer = trainer_for(recipe, args, data, windows, model.eval(), tokenizer)
+        with torch.no_grad():
+            return trainer.compute_loss(model, dict(batch)).item()
+
+    student = ClinXForTokenClassification.from_pretrained(tmp_path / "student" / "model")
+    assert distance(student) < distance(untrained)

@@ -19,7 +19,6 @@ from clinx import cli
 from clinx.corpora import read_corpus
 from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.jsonl import json_line, write_jsonl
-from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.finetuning import ensemble as ensembles
 from clinx.finetuning.ensemble import finetune_ensemble, uniform_soup
@@ -262,27 +261,6 @@ def test_all_keeps_the_weights_of_an_earlier_checkpoint_with_a_lower_loss(few, t
         losses = {row["step"]: row["checkpoint_loss"] for row in metrics["log"] if "checkpoint_loss" in row}
         assert len(losses) > 1
         assert metrics["best_checkpoint"].endswith(f"checkpoint-{min(losses, key=losses.get)}")
-
-
-def test_a_student_learns_from_the_ensemble_over_other_notes_too(ensemble_run, few, tmp_path):
-    write_jsonl(synthetic_notes(9, split="validation")[4:], tmp_path / "more.jsonl")
-    command = (
-        "finetune",
-        few,
-        "--distill",
-        ensemble_run / "model",
-        "--unlabelled",
-        tmp_path / "more.jsonl",
-        "--split_kind",
-        "all",
-        "--max_steps",
-        30,
-    )
-    assert clinx(*command, "--output_dir", tmp_path / "student") == 0
-    metrics = json.loads((tmp_path / "student/metrics.json").read_text())
-    assert metrics["documents"] == {"train": 13, "unlabelled": 5, "validation": 0, "test": 3}
-    losses = [row["loss"] for row in metrics["log"] if "loss" in row]
-    assert losses[-1] < losses[0]
 
 
 def test_few_shot_members_learn_from_a_few_sentences_in_all(few, tmp_path):

@@ -1,5 +1,6 @@
 """The Trainer: what an update sees, in what documents are judged, what is pushed, and what is never written."""
 
+import logging
 import sys
 
 import huggingface_hub
@@ -114,6 +115,14 @@ def test_a_training_shows_one_bar_with_its_loss_and_no_rows_of_figures(trainer_o
     shown = capsys.readouterr()
     assert "{" not in shown.out + shown.err
     assert shown.err.rstrip().rpartition("\r")[2].startswith("Training: 100%") and ", loss " in shown.err
+
+
+def test_a_bar_is_shown_also_where_transformers_may_say_errors_alone(recipe, monkeypatch):
+    arguments = dict(Recipe.read(recipe).training_arguments)
+    assert arguments.pop("disable_tqdm")  # of the tests' recipe
+    monkeypatch.setattr("transformers.training_args.logger.getEffectiveLevel", lambda: logging.ERROR)
+    assert not training_arguments(Recipe.read(recipe).changed(training_arguments=arguments)).disable_tqdm
+    assert training_arguments(Recipe.read(recipe)).disable_tqdm
 
 
 @pytest.mark.parametrize("save_strategy", ["steps", "no"])
