@@ -40,6 +40,8 @@ SETTINGS = {
     "max_steps": 200,
     "learning_rate": 3e-4,
     "head_learning_rate": 3e-3,
+    "eval_strategy": "steps",  # as that of saving has to be; there are no validation notes
+    "eval_steps": 0.5,
     "save_strategy": "steps",
     "save_steps": 0.5,
     "seed": [1, 2, 3],

@@ -94,7 +94,7 @@ def reliability_diagram(calibration: dict, path: Path) -> None:
     error = f"expected calibration error {100 * calibration['ece']:.1f} %"
     above.set(title=error, ylabel="mentions that are right, %", ylim=(0, 102), xlim=(0, 102))
     below.bar(scores, [row["mentions"] for row in bins], width=5, color="tab:blue", alpha=0.6)
-    below.set(xlabel="score, % (mean of a tenth of the scale)", ylabel="mentions", yscale="log")
+    below.set(xlabel="score, % (mean of a tenth of the scale)", ylabel="mentions")
     for axes in (above, below):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
