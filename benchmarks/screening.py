@@ -37,7 +37,7 @@ SETTINGS = {
     "split_kind": "all",
     "test_fraction": 0.3,
     "max_train_documents": 100,
-    "max_steps": 200,
+    "max_steps": 120,
     "learning_rate": 3e-4,
     "head_learning_rate": 3e-3,
     "eval_strategy": "steps",  # as that of saving has to be; there are no validation notes

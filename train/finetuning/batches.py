@@ -9,6 +9,9 @@ from modeling_clinx.labels_clinx import UNKNOWN
 from ..errors import InputError
 
 
+OF_POSITIONS = ("input_ids", "attention_mask", "core_mask", "labels", "teacher_tags")  # (B, T, …)
+
+
 class WindowCollator:
     """Pads windows to the longest of their batch: tensors (B, T), `edge_mask` (B, 2).
 
@@ -33,6 +36,18 @@ class WindowCollator:
                     indices, values = feature[name]
                     dense[indices] = values
         return batch
+
+
+def by_length(batch: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The windows of a batch, longest first, in groups: none is less than half as long as the longest of its group."""
+    lengths, order = batch["attention_mask"].sum(1).sort(descending=True, stable=True)
+    lengths, order, groups = lengths.tolist(), order.tolist(), []
+    while order:
+        n = sum(2 * length >= lengths[0] for length in lengths)
+        group = {name: values[order[:n]] for name, values in batch.items()}
+        groups.append({name: v[:, : lengths[0]] if name in OF_POSITIONS else v for name, v in group.items()})
+        lengths, order = lengths[n:], order[n:]
+    return groups
 
 
 class WindowBatchSampler(BatchSampler):

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 
 import torch
 from accelerate.utils import gather_object
@@ -15,7 +16,7 @@ from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..training import BeginEpoch, SoundTrainer
 from .averaging import WeightAverage
-from .batches import WindowBatchSampler, WindowCollator
+from .batches import WindowBatchSampler, WindowCollator, by_length
 from .distillation import distillation_loss
 
 
@@ -92,6 +93,17 @@ class ClinXTrainer(SoundTrainer):
             rise = share if share * n_steps > 1 else 0.0  # a rise of one step divides by zero
             self.lr_scheduler = OneCycleLR(optimizer, rates, total_steps=n_steps, pct_start=rise, cycle_momentum=False)
         return self.lr_scheduler
+
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        """One backward pass for each group of windows of about equal length, so that little is computed for padding.
+
+        The loss is a sum over windows: the gradients of the groups add up to those of the batch.
+        """
+        *groups, last = by_length(inputs)
+        step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
+        with self.accelerator.no_sync(model):  # processes exchange gradients once, however many groups each has
+            losses = [step(group) for group in groups]
+        return sum(losses, step(last))
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         """The model's own loss; for windows that an ensemble has read, the distance from its marginals.

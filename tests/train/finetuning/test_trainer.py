@@ -89,6 +89,26 @@ def test_a_batch_of_windows_has_the_mean_of_their_negative_log_likelihoods_as_it
     assert {len(batch["edge_mask"]) for batch in trainer.get_train_dataloader()} <= {3, 4}
 
 
+def test_windows_of_very_unequal_length_learn_as_one_batch_and_are_not_padded_to_the_longest(trainer_of, monkeypatch):
+    trainer, widths = trainer_of(batch_subwords=100), []
+    features = [
+        {**f, **{name: f[name][:cut] for name in f if name != "edge_mask"}}
+        for f, cut in zip(trainer.train_dataset.features, (9, 50, 12, 30, 7), strict=False)
+    ]
+    monkeypatch.setattr(trainer, "train_dataset", features)
+    alone = gradients(trainer, [[0], [1], [2], [3], [4]]) * 5
+    compute_loss = trainer.compute_loss
+
+    def counted(model, inputs, **kwargs):
+        widths.append(inputs["input_ids"].shape)
+        return compute_loss(model, inputs, **kwargs)
+
+    monkeypatch.setattr(trainer, "compute_loss", counted)
+    together = gradients(trainer, [[0, 1, 2, 3, 4]])
+    assert widths == [(2, 50), (3, 12)]
+    assert torch.allclose(alone, together, atol=1e-6 * together.abs().max())
+
+
 @pytest.mark.parametrize("pct_start, first", [(0.0, 1.0), (0.5, 0.04), (1 / 41, 1.0)])
 def test_without_a_rise_the_one_cycle_schedule_begins_at_its_peak(trainer_of, pct_start, first):
     trainer = trainer_of(one_cycle=True, pct_start=pct_start, learning_rate=1e-3)
