@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -51,11 +52,21 @@ def show_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def hide_loading_bars() -> None:
-    """Hides transformers' bars of weights that are loaded, of which a command with its own bar loads many."""
+def quiet_loading() -> None:
+    """Hides what transformers shows of every model that it loads: bars, and weights that are of no use, as a head's.
+
+    Weights that are missing, or do not fit, are still shown.
+    """
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.get_logger("transformers.modeling_utils").addFilter(_is_no_list_of_unused_weights)
+
+
+def _is_no_list_of_unused_weights(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    is_unused = "were not used when initializing" in text or "UNEXPECTED" in text  # of transformers 4 and 5
+    return not is_unused or any(fault in text for fault in ("MISSING", "MISMATCH", "CONVERSION"))
 
 
 def help_with_example(description: str, example: str) -> dict:

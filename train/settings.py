@@ -105,8 +105,7 @@ class RegularizationSettings:
 
     context_dropout: float = setting(
         0.0,
-        "Probability that in an epoch the sentences of a window are read without any context, each by itself; packed "
-        "windows then share batches with many short ones, which are padded.",
+        "Probability that in an epoch the sentences of a window are read without any context, each by itself.",
         published=True,
         numbers=PROBABILITY,
     )

@@ -1,9 +1,13 @@
 """What commands show of how far they are."""
 
+import logging
 import sys
 
+from transformers import AutoModelForMaskedLM, XLMRobertaModel
+from transformers.utils import logging as of_transformers
+
 from clinx import console
-from clinx.console import Progress
+from clinx.console import Progress, quiet_loading
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch, capsys):
@@ -37,3 +41,19 @@ def test_a_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch, capsys):
     assert "Reading: 0 notes" in shown and shown.endswith("\r")
     assert list(Progress("Reading", "notes", quiet=True).through("ab")) == ["a", "b"]
     assert capsys.readouterr().err == ""
+
+
+def test_unused_weights_are_not_listed_and_missing_ones_are(monkeypatch, caplog, tiny_encoder_dir, tmp_path):
+    monkeypatch.setattr(of_transformers.get_logger("transformers.modeling_utils"), "filters", [])
+    monkeypatch.setattr(of_transformers, "disable_progress_bar", lambda: None)
+    caplog.set_level(logging.WARNING)
+    AutoModelForMaskedLM.from_pretrained(tiny_encoder_dir).save_pretrained(tmp_path)
+    caplog.clear()
+    XLMRobertaModel.from_pretrained(tmp_path, add_pooling_layer=False)
+    assert "lm_head" in caplog.text
+    quiet_loading()
+    caplog.clear()
+    XLMRobertaModel.from_pretrained(tmp_path, add_pooling_layer=False)
+    assert caplog.text == ""
+    AutoModelForMaskedLM.from_pretrained(tiny_encoder_dir)
+    assert "lm_head" in caplog.text

@@ -1,7 +1,7 @@
 """Fine-tune a concept extractor from a recipe: one model, an ensemble on splits, or the student of an ensemble."""
 
 from ..checks import AUTO
-from ..console import console, hide_loading_bars
+from ..console import console, quiet_loading
 from ..recipe import Recipe
 from ..recipe_reading import recipe_from_command_line
 
@@ -12,7 +12,7 @@ EXAMPLE = "clinx finetune my-notes.yaml --splits 5"
 def main(argv: list[str]) -> None:
     """Runs `clinx finetune`; raises InputError for what the user has to mend."""
     recipe = recipe_from_command_line(Recipe, argv, "clinx finetune", __doc__, EXAMPLE)
-    hide_loading_bars()
+    quiet_loading()
     from ..finetuning.ensemble import run_recipe, student_of  # not above: `--help` answers at once
 
     recipe = _with_source(recipe) if recipe.source_model == AUTO else recipe

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ..console import help_with_example
+from ..console import help_with_example, quiet_loading
 from ..recipe import Recipe
 from ..recipe_reading import recipe_from_command_line
 
@@ -44,6 +44,7 @@ def _ablation(argv: list[str]) -> None:
     args, argv = parser.parse_known_args(argv)
     about = ("clinx study ablation", TABLES["ablation"], EXAMPLES["ablation"])
     recipe = recipe_from_command_line(Recipe, argv, *about)
+    quiet_loading()
     from ..study.ablation import ablation
     from ..study.tables import as_markdown
 
@@ -81,6 +82,7 @@ def _study(argv: list[str], table: str) -> tuple[argparse.Namespace, tuple[str, 
     args, overrides = parser.parse_known_args(argv)
     if args.at_once < 1:
         parser.error("--at_once is at least 1")
+    quiet_loading()
     return args, tuple(overrides)
 
 
