@@ -4,8 +4,12 @@
 
 Every run has each factor at its default or at the other value; a factor's effect is the mean F1 of the six runs with
 the other value minus that of the six without, so that all runs speak for every factor (Plackett & Burman 1946). Runs
-train for as long as that of all defaults. Learned from 100 training notes of each corpus, judged on 150 others of its
-training notes, with seeds 1-3; `dev` is not read. What is there already is not trained again.
+train for as long as that of all defaults. Learned from 100 training notes of each corpus, judged on 100 others of its
+training notes; `dev` is not read. What is there already is not trained again.
+
+An earlier screening from batches of 512 labelled subwords, with 120 updates, was given up after six of its runs: with
+half as large a batch, in as much time, MEDDOCAN's F1 was 5 points above, so that batches are of 256 here; and in three
+of three runs that rose to the peak of the learning rate within 10 % of the updates training broke down (F1 of 7 to 76).
 """
 
 import math
@@ -19,15 +23,15 @@ from clinx.study.compare import CompareStudy, study_compare
 
 
 FACTORS = {  # the setting, and its other value
-    "batch_subwords": 256,
+    "window_length": 256,
     "context_size": 50,
-    "weight_decay": 0.01,
     "context_dropout": 0.3,
     "locked_dropout": 0.3,
     "word_dropout": 0.05,
-    "pct_start": 0.1,
     "learning_rate": 5e-4,
     "head_learning_rate": 1e-3,
+    "adam_beta2": 0.98,
+    "weight_decay": 0.01,
     "layerwise_lr_decay": 0.85,
     "ema_decay": 0.98,
 }
@@ -35,16 +39,17 @@ FIRST_ROW = "++-+++---+-"  # the others are its rotations, and one of minuses
 SETTINGS = {
     "encoder": "${CLINX_MODELS}/clin-x-es-mini",
     "split_kind": "all",
-    "test_fraction": 0.3,
+    "test_fraction": 0.2,
     "max_train_documents": 100,
-    "max_steps": 120,
+    "max_steps": 350,
+    "batch_subwords": 256,
     "learning_rate": 3e-4,
     "head_learning_rate": 3e-3,
     "eval_strategy": "steps",  # as that of saving has to be; there are no validation notes
     "eval_steps": 0.5,
     "save_strategy": "steps",
     "save_steps": 0.5,
-    "seed": [1, 2, 3],
+    "seed": [1, 2],
 }
 CORPORA = ("meddocan", "pharmaconer")
 
