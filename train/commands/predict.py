@@ -1,6 +1,7 @@
 """Find the entities of many notes, into BRAT or JSON Lines; given again, it goes on, and reads what has changed."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from ..checks import refuse_no_model
@@ -15,8 +16,7 @@ EXAMPLE = "clinx predict --model runs/my-notes/model --input notes/test --output
 def main(argv: list[str]) -> None:
     """Runs `clinx predict`; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
-    from ..prediction.loading import Computing  # not above: `--help` answers at once
-    from ..prediction.predict import predict
+    from ..prediction.predict import UNREADABLE, predict  # not above: `--help` answers at once
 
     keep = _kept(args)
     counts = predict(
@@ -26,13 +26,35 @@ def main(argv: list[str]) -> None:
         args.format,
         source_format=args.input_format,
         exclude=args.exclude,
+        keep_going=args.keep_going,
         disagreement=args.disagreement,
         keep=keep,
-        computing=Computing(args.batch_size, args.device, args.max_members_in_memory),
+        engine=_engine(args),
     )
     print(f"{_summary(counts)}; predictions in {args.output}")
+    if counts.unreadable:
+        print(f"notes that could not be read, and why: {Path(args.output, UNREADABLE)}", file=sys.stderr)
     if args.disagreement:
         print(f"what to annotate next, first to last: {Path(args.output, 'disagreement.tsv')}")
+
+
+def _engine(args: argparse.Namespace):
+    """What reads the notes: this process, or Ray's."""
+    from ..prediction.engines import LocalEngine
+    from ..prediction.loading import Computing
+
+    computing = Computing(args.batch_size, args.device, args.max_members_in_memory)
+    if args.engine == "local":
+        if args.workers is not None or args.ray_address is not None:
+            raise InputError("workers and ray-address are about Ray: add --engine ray, or leave them out")
+        return LocalEngine(computing)
+    try:
+        from ..prediction.ray_engine import RayEngine
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise InputError("--engine ray needs Ray, which is not installed: pip install 'clin-x[ray]'") from None
+    return RayEngine(computing, args.workers, args.ray_address)
 
 
 def _kept(args: argparse.Namespace):
@@ -79,6 +101,7 @@ def _summary(counts) -> str:
     parts = [f"{counts.read:,} notes read{kinds}"]
     parts += [f"{counts.as_before:,} as before"] if counts.as_before else []
     parts += [f"{counts.removed:,} removed since their notes are gone"] if counts.removed else []
+    parts += [f"{counts.unreadable:,} could not be read"] if counts.unreadable else []
     return ", ".join(parts)
 
 
@@ -100,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: cuda if there is one)")
     parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="pass over notes that cannot be read (BRAT, JSON Lines, datasets); unreadable.log says why",
+    )
+    _add_engine(parser.add_argument_group("many processes, GPUs or machines"))
+    parser.add_argument(
         "--disagreement",
         action="store_true",
         help="rank the notes by how much an ensemble's members disagree, in disagreement.tsv: those to annotate next",
@@ -111,6 +140,24 @@ def _parser() -> argparse.ArgumentParser:
         help="members of an ensemble that are kept in memory; the others are read from disk, which is slower",
     )
     return parser
+
+
+def _add_engine(group) -> None:
+    group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this process reads, or the workers of a Ray cluster (default: local)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read, with a GPU or a CPU core each (default: as many as the cluster has)",
+    )
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS", help="a Ray cluster that is there (default: one is started on this machine)"
+    )
 
 
 def _add_scores(kept) -> None:

@@ -61,6 +61,8 @@ class Reading:
         token_column, label_column: of column files, counted from 0, from the end if negative.
         exclude: patterns (`README*`, `old/*`) of files that are left out, by their path inside of the corpus or by the
             name of the file or of a folder that it lies in.
+        passed_over: where given, a note of BRAT, JSON Lines or a dataset that cannot be read is passed over, and why is
+            added here; otherwise it is an error.
 
     What becomes a hull or is left out is in the document's `problems`.
     """
@@ -71,6 +73,7 @@ class Reading:
     token_column: int = 0
     label_column: int = -1
     exclude: Sequence[str] = ()
+    passed_over: list[str] | None = None
 
     def __post_init__(self):
         if isinstance(self.exclude, str):
@@ -78,6 +81,12 @@ class Reading:
         for name, values in (("discontinuous", ("hull", "drop")), ("outside", ("refuse", "drop"))):
             if (value := getattr(self, name)) not in values:
                 raise InputError(f"found {name}={value!r}, expected {values[0]!r} or {values[1]!r}.")
+
+    def pass_over(self, error: InputError) -> None:
+        """Passes over the note with this error, or raises it."""
+        if self.passed_over is None:
+            raise error
+        self.passed_over.append(str(error))
 
 
 class DocumentBuilder:

@@ -75,8 +75,8 @@ def read_corpus(path: str | Path, format: str | None = None, **options) -> Itera
     reading = Reading(**options)
     format = known_format(path, format, reading)
     if format == "dataset":
-        return _checked(FORMATS[format].read(str(path), reading), path)
-    return _checked(FORMATS[format].read(_files(path, format, reading), reading), path)
+        return _checked(FORMATS[format].read(str(path), reading), path, reading)
+    return _checked(FORMATS[format].read(_files(path, format, reading), reading), path, reading)
 
 
 def read_splits(
@@ -111,7 +111,7 @@ def read_splits(
     if not splits:
         raise InputError(f"{path}: found no files of the format {format}; check the path and the format.")
     return {
-        name: _checked(FORMATS[format].read(_inside(splits[name], format), reading), f"{path}, split {name}")
+        name: _checked(FORMATS[format].read(_inside(splits[name], format), reading), f"{path}, split {name}", reading)
         for name in named
         if name in splits
     }
@@ -124,7 +124,10 @@ def _dataset_splits(path: str, reading: Reading) -> dict[str, Iterator[Document]
     names = {name: split_of(name)[0] or name for name in parts}
     names = names if len(set(names.values())) == len(names) else {name: name for name in parts}
     where = f"{path}, split {{}}".format
-    return {names[name]: _checked(read_rows(rows, reading, where(name)), where(name)) for name, rows in parts.items()}
+    return {
+        names[name]: _checked(read_rows(rows, reading, where(name)), where(name), reading)
+        for name, rows in parts.items()
+    }
 
 
 def _files(path: str | Path, format: str, reading: Reading) -> list[CorpusFile]:
@@ -189,12 +192,14 @@ def _guess_xml(file: CorpusFile) -> str | None:
     return None if b"<ClinicalNarrativeTemporalAnnotation" in head else "i2b2-2014"  # 2012 has two tasks in a file
 
 
-def _checked(documents: Iterable[Document], path: str | Path) -> Iterator[Document]:
+def _checked(documents: Iterable[Document], path: str | Path, reading: Reading) -> Iterator[Document]:
     """The documents, of which there is at least one, and none has another's id."""
     ids = set()
     for document in documents:
         if document.id in ids:
-            raise InputError(f"{path}: found the document {document.id!r} again; give each its own name or id.")
+            again = f"{path}: found the document {document.id!r} again; give each its own name or id."
+            reading.pass_over(InputError(again))
+            continue
         ids.add(document.id)
         yield document
     if not ids:

@@ -21,23 +21,33 @@ def documents_from_rows(rows: Iterable[Row], reading: Reading) -> Iterator[Docum
 
     Raises InputError, naming the place, for a row of another form, and for a mention outside of its text.
     """
-    for where, default_id, row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f'{where}: found {brief(row)}, expected an object with "id", "text" and "entities".')
-        id = default_id if row.get("id") is None else row["id"]
-        text = row.get("text")
-        if type(id) in (int, float) and isfinite(id):  # as pandas exports them
-            id = str(id)
-        if not isinstance(id, str):
-            raise InputError(f"{where}: found the id {brief(id)}, expected a string or a number.")
-        if not isinstance(text, str):
-            raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
-        document = DocumentBuilder(id, text, reading)
-        for entity in _entities(row, id, where) if reading.annotated else ():
-            span, label, quoted = (entity.get("start"), entity.get("end")), entity.get("label"), entity.get("text")
-            figures = {"score": entity.get("score"), "agreement": entity.get("agreement")}
-            document.add([span], label, where, quoted=quoted if isinstance(quoted, str) else None, **figures)
-        yield document.build()
+    for row in rows:
+        try:
+            document = _document(row, reading)
+        except InputError as error:
+            reading.pass_over(error)
+        else:
+            yield document
+
+
+def _document(row: Row, reading: Reading) -> Document:
+    where, default_id, content = row
+    if not isinstance(content, dict):
+        raise InputError(f'{where}: found {brief(content)}, expected an object with "id", "text" and "entities".')
+    id = default_id if content.get("id") is None else content["id"]
+    text = content.get("text")
+    if type(id) in (int, float) and isfinite(id):  # as pandas exports them
+        id = str(id)
+    if not isinstance(id, str):
+        raise InputError(f"{where}: found the id {brief(id)}, expected a string or a number.")
+    if not isinstance(text, str):
+        raise InputError(f'{where}: found {brief(text)} as the "text" of document {id!r}, expected a string.')
+    document = DocumentBuilder(id, text, reading)
+    for entity in _entities(content, id, where) if reading.annotated else ():
+        span, label, quoted = (entity.get("start"), entity.get("end")), entity.get("label"), entity.get("text")
+        figures = {"score": entity.get("score"), "agreement": entity.get("agreement")}
+        document.add([span], label, where, quoted=quoted if isinstance(quoted, str) else None, **figures)
+    return document.build()
 
 
 def _entities(row: dict, id: str, where: str) -> Iterator[dict]:

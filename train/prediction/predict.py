@@ -3,26 +3,21 @@
 import os
 import sys
 from array import array
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from modeling_clinx import DocumentPredictor
-
-from ..console import Progress
-from ..corpora import read_corpus
-from ..corpora.documents import Document
+from ..console import Progress, printable
 from ..corpora.registry import RANKING
 from ..errors import InputError
 from ..fingerprint import model_digest
-from ..scoring.evaluation import predict_documents
-from ..writing import exclusive, refuse_overlap
+from ..writing import atomic_file, exclusive, refuse_overlap
 from .disagreement import write_ranking
-from .journal import Entry, Figures, Journal, digest_text
-from .loading import Computing, load_predictor
+from .engines import Engine, Input, LocalEngine
+from .groups import AS_BEFORE, CHANGED, NEW, Group, Note
+from .journal import Figures, Journal
 from .min_scores import MinScores
 from .writers import WRITERS, Writer
 
@@ -34,10 +29,14 @@ class Counts(NamedTuple):
     changed: int
     as_before: int
     removed: int
+    unreadable: int = 0
 
     @property
     def read(self) -> int:
         return self.new + self.changed
+
+
+UNREADABLE = "unreadable.log"
 
 
 def predict(
@@ -48,9 +47,10 @@ def predict(
     *,
     source_format: str | None = None,
     exclude: Sequence[str] = (),
+    keep_going: bool = False,
     disagreement: bool = False,
     keep: MinScores | None = None,
-    computing: Computing | None = None,
+    engine: Engine | None = None,
 ) -> Counts:
     """Writes predictions for the documents at `source`, and says which were read this time.
 
@@ -61,19 +61,21 @@ def predict(
 
     Args:
         exclude: patterns of files that are left out, see `Reading`.
+        keep_going: notes that cannot be read are passed over, and `unreadable.log` says why, a line each.
         disagreement: also write `disagreement.tsv`, see `write_ranking`.
         keep: the scores that mentions need to be written (default: all are).
+        engine: what reads the notes (default: this process).
 
     Raises InputError for documents or a model that cannot be read, an output folder that another command is writing,
     that overlaps with the input, that holds anything else or was edited where it would be overwritten, and disagreement
     asked of a single model.
     """
-    folder = Path(output)
+    folder, notes = Path(output), Input(source, source_format, tuple(exclude), keep_going)
     refuse_overlap(source, folder)
-    documents = read_corpus(source, source_format, annotated=False, exclude=exclude)
-    documents = chain([next(documents)], documents)  # a fault in the path or format shows before anything is written
-    predictor = load_predictor(model, computing or Computing())
-    if disagreement and predictor.model.config.vote is None:
+    next(notes.documents([]), None)  # a fault in the path or format shows before anything is written
+    engine = engine or LocalEngine()
+    config = engine.start(model)
+    if disagreement and config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     keep = keep or MinScores()
     digest = model_digest(model) if keep == MinScores() else f"{model_digest(model)} {keep}"
@@ -81,7 +83,11 @@ def predict(
     with exclusive(folder), Journal.opened(folder) as journal:
         writer, ranking = WRITERS[format](folder, journal), folder / RANKING
         _begin(claim, writer, ranking)
-        counts = write_predictions(documents, predictor, writer, keep)
+        (folder / UNREADABLE).unlink(missing_ok=True)
+        counts, unreadable = write_predictions(engine.read(notes, writer), writer, keep)
+        if unreadable:
+            with atomic_file(folder / UNREADABLE) as file:
+                file.write("".join(f"{printable(why)}\n" for why in unreadable).encode())
         if disagreement or ranking.exists():
             write_ranking(journal, ranking)
     return counts
@@ -109,47 +115,41 @@ def _begin(claim: dict, writer: Writer, ranking: Path) -> None:
         )
 
 
-def write_predictions(
-    documents: Iterable[Document], predictor: DocumentPredictor, writer: Writer, keep: MinScores
-) -> Counts:
-    """Reads and writes the documents that are new or have changed, and removes predictions of those that are gone."""
-    journal = writer.journal
+def write_predictions(groups: Iterable[Group], writer: Writer, keep: MinScores) -> tuple[Counts, list[str]]:
+    """Writes what was found in the notes that are new or have changed, and removes predictions of those that are gone.
+
+    Also returns why notes could not be read.
+    """
+    journal, unreadable, states = writer.journal, [], Counter()
     positions = array("q")  # by number in the journal, where in the input a note is; -1 for none
-    waiting: deque[tuple[int, Entry | None]] = deque()  # of documents that are being read
-    new = changed = as_before = 0
-
-    def see(number: int, position: int) -> None:
-        positions.extend([-1] * (number + 1 - len(positions)))
-        positions[number] = position
-        progress.update()
-
-    def todo() -> Iterator[Document]:
-        nonlocal as_before
-        for position, document in enumerate(documents):
-            entry = journal.find(document.id)
-            if entry and entry.text == digest_text(document.text) and writer.holds(entry):
-                as_before += 1
-                see(entry.number, position)
-            else:
-                waiting.append((position, entry))
-                yield document
-
     with Progress("Reading", "notes") as progress:
-        for document, prediction in predict_documents(todo(), predictor, quiet=True):
-            position, before = waiting.popleft()
-            document = replace(document, entities=keep.keep(document.entities))
-            disputed = sum(e.agreement is not None and e.agreement < 1 for e in document.entities)
-            figures = Figures(float(prediction.disagreement), len(document.entities), disputed)
-            see(writer.write(document, figures, before), position)
-            is_changed = before is not None and before.text != digest_text(document.text)
-            new, changed = new + (not is_changed), changed + is_changed
+        for group in groups:
+            unreadable += group.unreadable
+            if group.fault:
+                raise InputError(group.fault)
+            for position, note in enumerate(group.notes, group.first):
+                number = _write(note, writer, keep)
+                positions.extend([-1] * (number + 1 - len(positions)))
+                positions[number] = position
+                states[note.state] += 1
+                progress.update()
     gone = []
-    if journal.totals()[0] > new + changed + as_before:
+    if journal.totals()[0] > states.total():
         gone = [entry for entry in journal if entry.number >= len(positions) or positions[entry.number] < 0]
         writer.remove(gone, "their notes are no longer in the input")
         journal.forget(gone)
     writer.finish(positions)
-    return Counts(new, changed, as_before, len(gone))
+    return Counts(states[NEW], states[CHANGED], states[AS_BEFORE], len(gone), len(unreadable)), unreadable
+
+
+def _write(note: Note, writer: Writer, keep: MinScores) -> int:
+    """Writes what was found in a note, if it was read; returns its number in the journal."""
+    document, before = note.document, writer.journal.find(note.document.id)
+    if note.state == AS_BEFORE:
+        return before.number
+    document = replace(document, entities=keep.keep(document.entities))
+    disputed = sum(e.agreement is not None and e.agreement < 1 for e in document.entities)
+    return writer.write(document, Figures(note.disagreement, len(document.entities), disputed), before)
 
 
 def _place(name: str) -> str:

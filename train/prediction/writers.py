@@ -12,7 +12,8 @@ from ..corpora.formats.brat import ann_text, write_brat
 from ..corpora.formats.jsonl import json_line
 from ..errors import InputError
 from ..writing import atomic_file
-from .journal import Entry, Figures, Journal, digest
+from .groups import AS_BEFORE, CHANGED, NEW
+from .journal import Entry, Figures, Journal, digest, digest_text
 
 
 class Writer(ABC):
@@ -22,6 +23,13 @@ class Writer(ABC):
 
     def __init__(self, folder: Path, journal: Journal):
         self.folder, self.journal = folder, journal
+
+    def state_of(self, document: Document) -> str:
+        """Whether the prediction for a document is on disk."""
+        entry = self.journal.find(document.id)
+        if entry is None or not self.holds(entry):
+            return NEW
+        return AS_BEFORE if entry.text == digest_text(document.text) else CHANGED
 
     @abstractmethod
     def holds(self, entry: Entry) -> bool:

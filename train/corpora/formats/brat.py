@@ -38,16 +38,25 @@ def read_brat(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Documen
         where, name = annotations[orphan].where, os.path.basename(orphan)
         raise InputError(f"{where}: found annotations without {name}.txt beside them; add the note's text.")
     for id, note in notes.items():
-        document = DocumentBuilder(id, note.text(), reading)
-        if reading.annotated:
-            if id not in annotations:
-                raise InputError(
-                    f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
-                    f"note has no mentions, or, if {os.path.basename(note.name)} is no note, leave it out (exclude, "
-                    "--exclude); or read the texts alone (annotated=False, --unannotated)."
-                )
-            _read_annotations(annotations[id], document)
-        yield document.build()
+        try:
+            document = _read_note(id, note, annotations.get(id), reading)
+        except InputError as error:
+            reading.pass_over(error)
+        else:
+            yield document
+
+
+def _read_note(id: str, note: CorpusFile, annotations: CorpusFile | None, reading: Reading) -> Document:
+    document = DocumentBuilder(id, note.text(), reading)
+    if reading.annotated:
+        if annotations is None:
+            raise InputError(
+                f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
+                f"note has no mentions, or, if {os.path.basename(note.name)} is no note, leave it out (exclude, "
+                "--exclude); or read the texts alone (annotated=False, --unannotated)."
+            )
+        _read_annotations(annotations, document)
+    return document.build()
 
 
 def _read_annotations(file: CorpusFile, document: DocumentBuilder) -> None:

@@ -22,25 +22,33 @@ def read_jsonl(files: Sequence[CorpusFile], reading: Reading) -> Iterator[Docume
     its text.
     """
     for file in files:
-        for document in documents_from_rows(json_rows(file), reading):
+        for document in documents_from_rows(json_rows(file, reading), reading):
             document.id = f"{file.stem}/{document.id}" if len(files) > 1 else document.id
             yield document
 
 
-def json_rows(file: CorpusFile) -> Iterator[Row]:
+def json_rows(file: CorpusFile, reading: Reading | None = None) -> Iterator[Row]:
     """The lines of a file that are not empty, as JSON; raises InputError, naming file and line, where one is none."""
     for number, line in enumerate(file.lines(), 1):
-        where = f"{file.where}:{number}"
-        text = decode_utf8(line, where)
-        if number == 1:
-            text = text.removeprefix("\ufeff")
-        if not text.strip():
-            continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: this line is not JSON ({error}), expected one object a line.") from None
-        yield Row(where, f"line-{number}", row)
+            row = _row(line, number, f"{file.where}:{number}")
+        except InputError as error:
+            (reading or Reading()).pass_over(error)
+        else:
+            if row:
+                yield row
+
+
+def _row(line: bytes, number: int, where: str) -> Row | None:
+    text = decode_utf8(line, where)
+    if number == 1:
+        text = text.removeprefix("\ufeff")
+    if not text.strip():
+        return None
+    try:
+        return Row(where, f"line-{number}", json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: this line is not JSON ({error}), expected one object a line.") from None
 
 
 def write_jsonl(documents: Iterable[Document], path: str | Path) -> None:

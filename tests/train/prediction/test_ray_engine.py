@@ -1,0 +1,140 @@
+"""Ray's workers write what one process writes, to the byte, whatever is killed in between."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clinx import cli
+from clinx.corpora.documents import Document, Entity
+from clinx.corpora.formats.jsonl import write_jsonl
+from clinx.corpora.synthetic import synthetic_notes
+from clinx.prediction.groups import AS_BEFORE, CHANGED, NEW, Group, Note
+
+
+ray_engine = pytest.importorskip("clinx.prediction.ray_engine", reason="Ray is not installed")
+
+
+@pytest.fixture
+def many(tmp_path):
+    write_jsonl(synthetic_notes(150), tmp_path / "notes.jsonl")
+    return tmp_path / "notes.jsonl"
+
+
+@pytest.fixture
+def command(run, many, tmp_path):
+    """A command whose predictions go to `tmp_path / NAME`; small batches make many groups."""
+
+    def command(name: str, *options) -> list[str]:
+        paths = {"model": run / "model", "input": many, "output": tmp_path / name}
+        arguments = [str(text) for key, path in paths.items() for text in (f"--{key}", path)]
+        return ["predict", *arguments, "--format", "jsonl", "--batch-size", "1", *options]
+
+    return command
+
+
+@pytest.fixture
+def whole(command, tmp_path):
+    """What one process writes."""
+    assert cli.main(command("whole")) == 0
+    return (tmp_path / "whole" / "predictions.jsonl").read_bytes()
+
+
+def start(command: list[str]) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-m", "clinx", *command, "--engine", "ray", "--workers", "2"]
+    return subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True)
+
+
+def descendants(process: int) -> dict[int, str]:
+    """Process ids and command lines of what a process has started, and of what those have."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            names[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue  # it has ended
+    below = {process}
+    while more := {child for child, parent in parents.items() if parent in below} - below:
+        below |= more
+    return {child: names[child] for child in below - {process}}
+
+
+def wait_until_some_are_written(process: subprocess.Popen, folder: Path) -> None:
+    while not any(file.stat().st_size for file in folder.glob("*.partial")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(command, whole, tmp_path):
+    process = start(command("out"))
+    wait_until_some_are_written(process, tmp_path / "out")
+    workers = [child for child, name in descendants(process.pid).items() if "MapWorker" in name]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = process.communicate()
+    assert process.returncode == 0 and "150 notes read;" in out, err
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == whole
+
+
+def test_a_killed_command_goes_on_to_the_same_bytes(command, whole, tmp_path):
+    process = start(command("out"))
+    wait_until_some_are_written(process, tmp_path / "out")
+    process.kill()
+    process.communicate()
+    n_written = len((tmp_path / "out" / "predictions.jsonl.0.partial").read_text().splitlines())
+    assert 0 < n_written < 150
+    process = start(command("out"))
+    out, err = process.communicate()
+    assert process.returncode == 0 and f"{150 - n_written} notes read, {n_written} as before" in out, err
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_note_that_cannot_be_read_is_passed_over_where_asked(command, many, tmp_path, capsys, engine):
+    lines = many.read_bytes().splitlines(keepends=True)[:40]
+    many.write_bytes(
+        b"".join([*lines[:20], b'{"id": "half\n', b'{"id": "b", "text": "\xff"}\n', lines[3], *lines[20:]])
+    )
+    assert cli.main(command("out", "--engine", engine)) == 2
+    assert f"{many}:21: this line is not JSON" in capsys.readouterr().err
+    assert cli.main(command("out", "--engine", engine, "--keep-going")) == 0
+    out, err = capsys.readouterr()
+    assert "3 could not be read" in out and str(tmp_path / "out" / "unreadable.log") in err
+    assert (tmp_path / "out" / "predictions.jsonl").read_text().count("\n") == 40
+    not_json, not_text, again = (tmp_path / "out" / "unreadable.log").read_text().splitlines()
+    assert f"{many}:21:" in not_json and f"{many}:22" in not_text and "again" in again
+    many.write_bytes(b"".join(lines))
+    assert cli.main(command("out")) == 0
+    assert not (tmp_path / "out" / "unreadable.log").exists()
+
+
+@pytest.mark.parametrize(
+    "options, shown",
+    [
+        (["--workers", "2"], "workers and ray-address are about Ray"),
+        (["--engine", "ray", "--workers", "0"], "found 0 for workers, expected 1 or more"),
+        (["--engine", "ray", "--model", "/no/model"], "/no/model: found no such folder"),
+        (["--engine", "ray", "--input", "/no/notes"], "/no/notes"),
+    ],
+)
+def test_what_cannot_be_is_told_before_ray_starts(command, tmp_path, capsys, options, shown):
+    assert cli.main(command("out", *options)) == 2
+    assert shown in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_group_comes_back_exactly():
+    read = Document("a\ud800", "Dr. \ud800 Ruiz", [Entity(4, 6, "X", 0.1 + 0.2, 1 / 3)])
+    changed, before = Document("b", "b"), Document("c", "c")
+    group = Group(7, [Note(read, NEW, 1e-17), Note(changed, CHANGED), Note(before, AS_BEFORE)], ["line 3"])
+    back = ray_engine.decode(ray_engine.encode(group))
+    assert back == group
+    assert [(e.score, e.agreement) for e in back.notes[0].document.entities] == [(0.1 + 0.2, 1 / 3)]
+    only_changed = group._replace(notes=group.notes[1:])
+    back = ray_engine.decode(ray_engine.encode(only_changed))
+    assert back.notes[1].document == Document("c", "") and back.unread == [0]
