@@ -42,18 +42,13 @@ def _engine(args: argparse.Namespace):
     """What reads the notes: this process, or Ray's."""
     from ..prediction.engines import LocalEngine
     from ..prediction.loading import Computing
+    from ..prediction.ray_engine import RayEngine
 
     computing = Computing(args.batch_size, args.device, args.max_members_in_memory)
     if args.engine == "local":
         if args.workers is not None or args.ray_address is not None:
             raise InputError("workers and ray-address are about Ray: add --engine ray, or leave them out")
         return LocalEngine(computing)
-    try:
-        from ..prediction.ray_engine import RayEngine
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise InputError("--engine ray needs Ray, which is not installed: pip install 'clin-x[ray]'") from None
     return RayEngine(computing, args.workers, args.ray_address)
 
 

@@ -5,30 +5,22 @@ back to this process, which alone writes. Ray holds back the reading where actor
 actor had in hand another one reads; where this process is killed, the journal knows what is written.
 """
 
-import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from importlib.util import find_spec
 
-import pyarrow
-import ray.data
-from ray.data import DataContext, Datasource, ReadTask
-from ray.data.block import BlockMetadata
 from transformers import AutoConfig
 
 from ..checks import refuse_no_model
-from ..corpora.documents import Document, Entity
 from ..errors import InputError
 from .engines import Input, group_size
-from .groups import AS_BEFORE, CHANGED, NEW, Group, Note, groups, read_group
+from .groups import Group
 from .journal import digest_text
-from .loading import Computing, load_predictor
+from .loading import Computing
 from .writers import Writer
-
-
-COLUMN = "group"  # of the only column of Ray's blocks: a group as JSON
 
 
 class RayEngine:
@@ -40,6 +32,8 @@ class RayEngine:
     """
 
     def __init__(self, computing: Computing | None = None, workers: int | None = None, address: str | None = None):
+        if find_spec("ray") is None:
+            raise InputError("--engine ray needs Ray, which is not installed: pip install 'clin-x[ray]'")
         if workers is not None and workers < 1:
             raise InputError(f"found {workers} for workers, expected 1 or more")
         self.computing, self.workers, self.address = computing or Computing(), workers, address
@@ -55,17 +49,19 @@ class RayEngine:
 
     def read(self, notes: Input, writer: Writer) -> Iterator[Group]:
         known = {digest_text(entry.id): entry.text for entry in writer.journal if writer.holds(entry)}
-        with _cluster(self.address):
-            on_gpu = self._is_on_gpu()
+        with _cluster(self.address) as ray:
+            from .ray_tasks import COLUMN, GroupReader, GroupSource, decode
+
+            on_gpu = self._is_on_gpu(ray.cluster_resources())
             n_devices = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
-            context = DataContext.get_current()
+            context = ray.data.DataContext.get_current()
             context.execution_options.preserve_order = True
             context.enable_progress_bars = context.print_on_execution_start = False
             context.target_max_block_size = 1  # byte: every group is a block of its own, which flows on at once
             size = group_size(self.computing, self.config)
-            source = _Groups(notes._replace(source=_from_root(notes.source)), size, ray.put(known))
+            source = GroupSource(notes._replace(source=_from_root(notes.source)), size, ray.put(known))
             read = ray.data.read_datasource(source, num_cpus=0, override_num_blocks=1).map_batches(
-                _Reader,
+                GroupReader,
                 fn_constructor_args=(_from_root(self.model), self.computing),
                 batch_size=1,
                 batch_format="pyarrow",
@@ -76,99 +72,31 @@ class RayEngine:
             for row in read.iter_rows():
                 yield decode(row[COLUMN])
 
-    def _is_on_gpu(self) -> bool:
+    def _is_on_gpu(self, resources: dict[str, float]) -> bool:
         device = self.computing.device
-        return ray.cluster_resources().get("GPU", 0) > 0 if device is None else device.startswith("cuda")
+        return resources.get("GPU", 0) > 0 if device is None else device.startswith("cuda")
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Joins a cluster, or starts one that ends with the block, and with this process however that ends."""
+def _cluster(address: str | None) -> Iterator:
+    """Joins a cluster, or starts one that ends with the block, and with this process however that ends; gives `ray`."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}  # faults are raised all the same
-    own = {"address": address}
+    arguments = {"address": address}
     if address is None:
-        own = {"address": "local", "include_dashboard": False}  # "local": not one that a killed process has left
-        os.environ["RAY_AUTH_MODE"] = "disabled"  # otherwise a token is written into the user's home
+        arguments = {"address": "local", "include_dashboard": False}  # never one that a killed process has left
+        # It listens on all networks of this machine: nobody else is to know the token, which Ray would keep in a file.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    import ray.data  # not above: Ray reads its settings when it is imported
+
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.init(**own, log_to_driver=False, logging_level="ERROR")
+        ray.init(**arguments, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot join the Ray cluster {address or 'of this machine'}: {error}") from error
     try:
-        yield
+        yield ray
     finally:
         ray.shutdown()
-
-
-class _Groups(Datasource):
-    """The groups of an input, which one task reads and yields one by one, each as JSON in a block of its own."""
-
-    def __init__(self, notes: Input, n_subwords: int, known: ray.ObjectRef):
-        super().__init__()
-        self.notes, self.n_subwords, self.known = notes, n_subwords, known
-
-    def estimate_inmemory_data_size(self) -> int | None:
-        return None
-
-    def get_read_tasks(self, parallelism: int, per_task_row_limit: int | None = None, data_context=None):
-        metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(self._blocks, metadata)]
-
-    def _blocks(self) -> Iterator[pyarrow.Table]:
-        known = ray.get(self.known)  # digests of ids, and those of the texts whose predictions are there
-        passed_over: list[str] = []
-
-        def state_of(document: Document) -> str:
-            text = known.get(digest_text(document.id))
-            return NEW if text is None else AS_BEFORE if text == digest_text(document.text) else CHANGED
-
-        try:
-            for group in groups(self.notes.documents(passed_over), self.n_subwords, state_of, passed_over):
-                yield _block(group)
-        except InputError as error:
-            yield _block(Group(0, [], fault=str(error)))
-
-
-class _Reader:
-    """An actor that reads groups with a model, which it loads once."""
-
-    def __init__(self, model: str, computing: Computing):
-        self.fault, self.predictor = "", None
-        try:
-            self.predictor = load_predictor(model, computing)
-        except InputError as error:  # raised here, it would end as a fault of Ray's
-            self.fault = str(error)
-
-    def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
-        (row,) = batch[COLUMN].to_pylist()
-        group = decode(row)
-        if self.fault:
-            return _block(Group(0, [], fault=self.fault))
-        return _block(read_group(group, self.predictor))
-
-
-def _block(group: Group) -> pyarrow.Table:
-    return pyarrow.table({COLUMN: [encode(group)]})
-
-
-def encode(group: Group) -> str:
-    """A group as JSON in ASCII, lone surrogates included; of a note that is as before only its id."""
-    notes = [
-        note._replace(document=asdict(note.document) if i in group.unread else {"id": note.document.id, "text": ""})
-        for i, note in enumerate(group.notes)
-    ]
-    return json.dumps(group._replace(notes=notes))
-
-
-def decode(text: str) -> Group:
-    """The group that `encode` gave, to the last digit of its scores."""
-    first, notes, unreadable, fault = json.loads(text)
-    return Group(first, [Note(_document(document), *rest) for document, *rest in notes], unreadable, fault)
-
-
-def _document(fields: Mapping) -> Document:
-    entities = [Entity(**entity) for entity in fields.get("entities", ())]
-    return Document(fields["id"], fields["text"], entities)
 
 
 def _from_root(path: str) -> str:

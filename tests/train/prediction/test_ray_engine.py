@@ -16,7 +16,7 @@ from clinx.corpora.synthetic import synthetic_notes
 from clinx.prediction.groups import AS_BEFORE, CHANGED, NEW, Group, Note
 
 
-ray_engine = pytest.importorskip("clinx.prediction.ray_engine", reason="Ray is not installed")
+ray_tasks = pytest.importorskip("clinx.prediction.ray_tasks", reason="Ray is not installed")
 
 
 @pytest.fixture
@@ -132,9 +132,9 @@ def test_a_group_comes_back_exactly():
     read = Document("a\ud800", "Dr. \ud800 Ruiz", [Entity(4, 6, "X", 0.1 + 0.2, 1 / 3)])
     changed, before = Document("b", "b"), Document("c", "c")
     group = Group(7, [Note(read, NEW, 1e-17), Note(changed, CHANGED), Note(before, AS_BEFORE)], ["line 3"])
-    back = ray_engine.decode(ray_engine.encode(group))
+    back = ray_tasks.decode(ray_tasks.encode(group))
     assert back == group
     assert [(e.score, e.agreement) for e in back.notes[0].document.entities] == [(0.1 + 0.2, 1 / 3)]
     only_changed = group._replace(notes=group.notes[1:])
-    back = ray_engine.decode(ray_engine.encode(only_changed))
+    back = ray_tasks.decode(ray_tasks.encode(only_changed))
     assert back.notes[1].document == Document("c", "") and back.unread == [0]
