@@ -1,5 +1,6 @@
 """What reads the notes: this process; others are in files of their own."""
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -57,3 +58,8 @@ class LocalEngine:
 def group_size(computing: Computing, config) -> int:
     """How many subwords are read at one time."""
     return BATCHES_AHEAD * computing.batch_size * config.window_length
+
+
+def from_root(name: str) -> str:
+    """A path that means the same in every folder; a name on the Hub stays."""
+    return os.path.abspath(name) if os.path.exists(name) else str(name)

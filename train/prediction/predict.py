@@ -1,6 +1,5 @@
 """Find the entities of many notes in flat memory, going on after an interruption and with what has changed."""
 
-import os
 import sys
 from array import array
 from collections import Counter
@@ -15,7 +14,7 @@ from ..errors import InputError
 from ..fingerprint import model_digest
 from ..writing import atomic_file, exclusive, refuse_overlap
 from .disagreement import write_ranking
-from .engines import Engine, Input, LocalEngine
+from .engines import Engine, Input, LocalEngine, from_root
 from .groups import AS_BEFORE, CHANGED, NEW, Group, Note
 from .journal import Figures, Journal
 from .min_scores import MinScores
@@ -79,7 +78,7 @@ def predict(
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     keep = keep or MinScores()
     digest = model_digest(model) if keep == MinScores() else f"{model_digest(model)} {keep}"
-    claim = {"model": _place(model), "digest": digest, "input": _place(source), "format": format}
+    claim = {"model": from_root(model), "digest": digest, "input": from_root(source), "format": format}
     with exclusive(folder), Journal.opened(folder) as journal:
         writer, ranking = WRITERS[format](folder, journal), folder / RANKING
         _begin(claim, writer, ranking)
@@ -150,8 +149,3 @@ def _write(note: Note, writer: Writer, keep: MinScores) -> int:
     document = replace(document, entities=keep.keep(document.entities))
     disputed = sum(e.agreement is not None and e.agreement < 1 for e in document.entities)
     return writer.write(document, Figures(note.disagreement, len(document.entities), disputed), before)
-
-
-def _place(name: str) -> str:
-    """A path from the root, so that it means the same from every folder; or a name on the Hub."""
-    return os.path.abspath(name) if os.path.exists(name) else str(name)

@@ -16,7 +16,7 @@ from transformers import AutoConfig
 
 from ..checks import refuse_no_model
 from ..errors import InputError
-from .engines import Input, group_size
+from .engines import Input, from_root, group_size
 from .groups import Group
 from .journal import digest_text
 from .loading import Computing
@@ -59,10 +59,10 @@ class RayEngine:
             context.enable_progress_bars = context.print_on_execution_start = False
             context.target_max_block_size = 1  # byte: every group is a block of its own, which flows on at once
             size = group_size(self.computing, self.config)
-            source = GroupSource(notes._replace(source=_from_root(notes.source)), size, ray.put(known))
+            source = GroupSource(notes._replace(source=from_root(notes.source)), size, ray.put(known))
             read = ray.data.read_datasource(source, num_cpus=0, override_num_blocks=1).map_batches(
                 GroupReader,
-                fn_constructor_args=(_from_root(self.model), self.computing),
+                fn_constructor_args=(from_root(self.model), self.computing),
                 batch_size=1,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(size=self.workers or max(1, n_devices)),
@@ -97,8 +97,3 @@ def _cluster(address: str | None) -> Iterator:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _from_root(path: str) -> str:
-    """A path that means the same in another folder; a name on the Hub stays."""
-    return os.path.abspath(path) if os.path.exists(path) else path
