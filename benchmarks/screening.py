@@ -58,11 +58,12 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--work", default="runs/screening", type=Path)
     parser.add_argument("--at_once", default=2, type=int, help="trainings side by side, a thread each")
+    parser.add_argument("--corpora", nargs="+", default=CORPORA, choices=CORPORA)
     args = parser.parse_args()
 
     rows = design()
     systems = {f"run {i}": {name: FACTORS[name] for name in others} for i, others in enumerate(rows)}
-    corpora = {name: {"train": f"${{CLINX_CORPORA}}/{name}/train"} for name in CORPORA}
+    corpora = {name: {"train": f"${{CLINX_CORPORA}}/{name}/train"} for name in args.corpora}
     args.work.mkdir(parents=True, exist_ok=True)
     file = args.work / "screening.yaml"
     file.write_text(yaml.safe_dump({"settings": SETTINGS, "corpora": corpora, "systems": systems}, sort_keys=False))
@@ -71,10 +72,10 @@ def main() -> None:
 
     effects, lines = {}, []
     for name in FACTORS:
-        effects[name] = {corpus: effect(name, rows, [*result[corpus]["systems"].values()]) for corpus in CORPORA}
+        effects[name] = {corpus: effect(name, rows, [*result[corpus]["systems"].values()]) for corpus in args.corpora}
         shown = (f"{corpus} {100 * e:+.2f} ± {100 * half:.2f}" for corpus, (e, half) in effects[name].items())
         lines.append((f"{name}: {FACTORS[name]}", "   ".join(shown)))
-    f1 = {corpus: {name: one["f1"] for name, one in result[corpus]["systems"].items()} for corpus in CORPORA}
+    f1 = {corpus: {name: one["f1"] for name, one in result[corpus]["systems"].items()} for corpus in args.corpora}
     finish("screening", {"settings": SETTINGS, "design": systems, "f1": f1, "effects": effects}, lines, args.out)
 
 
