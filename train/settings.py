@@ -124,12 +124,6 @@ class RegularizationSettings:
         published=True,
         numbers=Numbers(above=0, maximum=1),
     )
-    ema_decay: float = setting(
-        0.0,
-        "Decay of the moving average of the weights, which is judged and kept in their place; 0 for none.",
-        published=True,
-        numbers=PROBABILITY,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

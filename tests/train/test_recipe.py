@@ -133,8 +133,7 @@ OUT_OF_RANGE = {
     "at least 0": "max_misaligned context_size weight_decay warmup_steps max_grad_norm",
     "more than 0 and less than 1": "test_fraction",
     "more than 0 and at most 1": "layerwise_lr_decay",
-    "at least 0 and less than 1": "dropout context_dropout locked_dropout word_dropout ema_decay pct_start "
-    "adam_beta1 adam_beta2",
+    "at least 0 and less than 1": "dropout context_dropout locked_dropout word_dropout pct_start adam_beta1 adam_beta2",
     "at least 8": "window_length",
     "at least 0 and less than 4294967296": "seed data_seed split_seed",
 }

@@ -15,7 +15,6 @@ from ..recipe import Recipe
 from ..scoring.evaluation import predict_documents
 from ..scoring.scores import score
 from ..training import BeginEpoch, SoundTrainer
-from .averaging import WeightAverage
 from .batches import WindowBatchSampler, WindowCollator, by_length
 from .distillation import distillation_loss
 
@@ -26,8 +25,7 @@ class ClinXTrainer(SoundTrainer):
     Args besides those of `SoundTrainer`:
         validation: annotated documents; `evaluate` runs the document predictor on them, under several processes each
             on its share.
-        recipe: how large a batch of one process is, the schedule, the learning rates of layers and head, and the
-            average of the weights that is judged and kept.
+        recipe: how large a batch of one process is, the schedule, and the learning rates of layers and head.
     """
 
     def __init__(self, *, processing_class, validation, recipe: Recipe, **kwargs):
@@ -35,9 +33,6 @@ class ClinXTrainer(SoundTrainer):
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
         self.recipe, self.batch_size = recipe, recipe.batch_sentences or recipe.batch_subwords
-        self.average = WeightAverage(self.model, recipe.ema_decay)
-        if recipe.ema_decay:
-            self.add_callback(self.average)
 
     def get_train_dataloader(self) -> DataLoader:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -134,8 +129,7 @@ class ClinXTrainer(SoundTrainer):
         model = self.accelerator.unwrap_model(self.model)
         predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
         share = documents[self.args.process_index :: self.args.world_size]
-        with self.average.in_model():
-            predicted = [d for d, _ in predict_documents(share, predictor, quiet=self.args.disable_tqdm)]
+        predicted = [d for d, _ in predict_documents(share, predictor, quiet=self.args.disable_tqdm)]
         predicted = gather_object(predicted)
         result = score(documents, predicted)
         seconds = time.perf_counter() - start
@@ -145,20 +139,6 @@ class ClinXTrainer(SoundTrainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-    def _save_checkpoint(self, model, trial):
-        with self.average.in_model():
-            super()._save_checkpoint(model, trial)
-
-    def _save_optimizer_and_scheduler(self, output_dir):
-        super()._save_optimizer_and_scheduler(output_dir)
-        if self.is_world_process_zero():
-            self.average.save_raw(output_dir)
-
-    def _load_optimizer_and_scheduler(self, checkpoint):
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint:
-            self.average.load_raw(checkpoint)
 
 
 def _depth(name: str) -> int | None:

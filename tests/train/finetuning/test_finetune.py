@@ -49,7 +49,7 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, recipe, ca
     assert "holds a run with seed 3, not 4" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [(), ("--ema_decay", "0.5", "--context_dropout", "0.5", "--word_dropout", "0.1")])
+@pytest.mark.parametrize("more", [(), ("--context_dropout", "0.5", "--word_dropout", "0.1")])
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, tmp_path, monkeypatch, more):
     from clinx.finetuning.trainer import ClinXTrainer
 
@@ -78,13 +78,12 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, 
 
 def test_settings_of_a_recipe_reach_its_training(recipe, tmp_path):
     of_dropout = {"word_dropout": 0.2, "locked_dropout": 0.3, "dropout": 0.4}
-    given = of_dropout | {"ema_decay": 0.9, "context_dropout": 0.5, "output_dir": tmp_path}
+    given = of_dropout | {"context_dropout": 0.5, "output_dir": tmp_path}
     recipe = Recipe.read(recipe, [f"--{name}={value}" for name, value in given.items()])
     data, args = documents_of(recipe), training_arguments(recipe)
     model, tokenizer = new_model(recipe, [], data.entity_types)
     windows = windows_of(recipe, data, tokenizer, model.config, seed=0)
     trainer = trainer_for(recipe, args, data, windows, model, tokenizer)
-    assert trainer.average.decay == 0.9 and trainer.average in trainer.callback_handler.callbacks
     assert trainer.recipe == recipe
     word, locked, plain = model.dropout
     assert (word.probability, locked.probability, plain.p) == (0.2, 0.3, 0.4)
