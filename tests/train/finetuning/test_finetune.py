@@ -1,9 +1,15 @@
 """`clinx finetune`, `predict` and `score` as a user runs them, on synthetic notes and a tiny encoder."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModel
 
 from clinx import cli
 from clinx.corpora.documents import Document
@@ -129,3 +135,33 @@ def test_one_command_at_a_time_trains_in_a_folder(recipe, tmp_path, capsys, opti
         assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "run"), *options]) == 2
     assert "is writing here; wait until it has ended" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
+
+
+def test_two_processes_train_as_one(recipe, tiny_encoder_dir, tmp_path):
+    """Batches of each with windows of very unequal length, in several groups of which a process has as it happens."""
+    encoder = AutoModel.from_pretrained(tiny_encoder_dir)
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = 0.0
+    encoder.save_pretrained(tmp_path / "encoder")
+    for file in tiny_encoder_dir.glob("token*"):
+        shutil.copy(file, tmp_path / "encoder")
+    settings = {"encoder": tmp_path / "encoder", "dropout": 0, "context_dropout": 0.5, "optim": "sgd", "max_steps": 4}
+    settings |= {"max_grad_norm": 0, "calibrate": "false"}
+    overrides = [str(text) for key, value in settings.items() for text in (f"--{key}", value)]
+    once = finetuned(recipe, tmp_path / "once", *overrides, "--batch_subwords", "512")
+    accumulated = finetuned(
+        recipe, tmp_path / "accumulated", *overrides, "--batch_subwords", "256", "--gradient_accumulation_steps", "2"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "clinx"]
+    command += ["finetune", recipe, "--output_dir", tmp_path / "twice", *overrides, "--batch_subwords", "256"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folders = (once, accumulated, tmp_path / "twice")
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
+    assert [figures["settings"]["world_size"] for figures in metrics] == [1, 1, 2]
+    weights = [load_file(folder / "model/model.safetensors") for folder in folders]
+    start = {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
+    moved = max((weights[0][name] - start[name]).abs().max() for name in start if name in weights[0])
+    for other in weights[1:]:
+        apart = max((weights[0][name] - other[name]).abs().max() for name in other)
+        assert apart < 1e-4 * moved
