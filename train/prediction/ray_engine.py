@@ -8,6 +8,8 @@ actor had in hand another one reads; where this process is killed, the journal k
 import logging
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -89,10 +91,13 @@ def _cluster(address: str | None) -> Iterator:
     import ray.data  # not above: Ray reads its settings when it is imported
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    on_termination = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**arguments, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"cannot join the Ray cluster {address or 'of this machine'}: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray's own aborts the process
     try:
         yield ray
     finally:

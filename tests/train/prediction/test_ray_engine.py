@@ -82,11 +82,13 @@ def test_a_killed_worker_loses_and_doubles_nothing(command, whole, tmp_path):
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == whole
 
 
-def test_a_killed_command_goes_on_to_the_same_bytes(command, whole, tmp_path):
+@pytest.mark.parametrize("sent, status", [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_a_command_that_is_ended_goes_on_to_the_same_bytes(command, whole, tmp_path, sent, status):
     process = start(command("out"))
     wait_until_some_are_written(process, tmp_path / "out")
-    process.kill()
+    process.send_signal(sent)
     process.communicate()
+    assert process.returncode == status
     n_written = len((tmp_path / "out" / "predictions.jsonl.0.partial").read_text().splitlines())
     assert 0 < n_written < 150
     process = start(command("out"))
