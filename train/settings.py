@@ -155,8 +155,8 @@ class OptimizationSettings:
     """Optimization"""
 
     batch_subwords: int = setting(
-        512,
-        "Labelled subwords in a batch; 512 are about 20 sentences of clinical notes (the paper's batches are 16).",
+        256,
+        "Labelled subwords in a batch; 256 are about 10 sentences of clinical notes (the paper's batches are 16).",
         published=True,
         numbers=COUNT,
     )

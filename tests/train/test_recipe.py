@@ -190,7 +190,7 @@ def test_a_fault_is_told_with_the_line_of_its_own_setting(parse):
         ("lr_scheduler_type: cosine\n", "3: lr_scheduler_type does nothing while one_cycle is on.*one_cycle: false"),
         ("warmup_steps: 10\n", "3: warmup_steps does nothing while one_cycle is on"),
         ("one_cycle: no\npct_start: 0\n", "4: pct_start is of the one-cycle schedule"),
-        ("batch_subwords: 256\nbatch_sentences: 16\n", "4: batch_sentences and batch_subwords both"),
+        ("batch_subwords: 512\nbatch_sentences: 16\n", "4: batch_sentences and batch_subwords both"),
         ("batch_sentences: 16\n", "3: batch_sentences needs windows of one sentence"),
         ("distill: teacher\ncontext_dropout: 0.5\n", "4: context_dropout makes other windows in every epoch"),
         ("lr_scheduler_kwargs: {num_cycles: 2}\n", "3: lr_scheduler_kwargs does nothing while one_cycle is on"),
