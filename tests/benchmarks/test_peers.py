@@ -1,0 +1,107 @@
+"""What the comparison with peers does without them: mentions as spans of words and back, lines of code, errors."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+
+PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"
+TEXT = "Ana Ruiz, 54 años. Vive en Vigo."
+
+
+@pytest.fixture(autouse=True)
+def of_peers(monkeypatch):
+    monkeypatch.syspath_prepend(str(PEERS))
+    yield
+    for name in ("exchange", "sentences", "peer", "compare", "code_lines", "report"):
+        sys.modules.pop(name, None)
+
+
+def cut(text):
+    """Words of a text in sentences that end at a full stop."""
+    import re
+
+    from sentences import Word
+
+    sentences = [[]]
+    for match in re.finditer(r"\w+|[^\w\s]", text):
+        sentences[-1].append(Word(*match.span()))
+        if match[0] == ".":
+            sentences.append([])
+    return [words for words in sentences if words]
+
+
+def mentions(*spans):
+    from exchange import Mention
+
+    return [Mention(*span) for span in spans]
+
+
+def test_mentions_come_back_from_tags_exactly():
+    from sentences import bio_tags, mentions_of, spans_by_sentence, spans_of_bio
+
+    given = mentions((0, 8, "NAME"), (10, 17, "AGE"), (27, 31, "PLACE"))
+    sentences = cut(TEXT)
+    spans, lost = spans_by_sentence(given, sentences)
+    back = [
+        mention
+        for words, of in zip(sentences, spans, strict=True)
+        for mention in mentions_of(spans_of_bio(bio_tags(of, len(words))), words)
+    ]
+    assert back == given and not lost
+
+
+def test_neighbours_of_one_type_stay_two_mentions():
+    from sentences import Span, bio_tags, spans_of_bio
+
+    spans = [Span(0, 1, "X"), Span(1, 3, "X")]
+    assert bio_tags(spans, 3) == ["B-X", "B-X", "I-X"]
+    assert spans_of_bio(["B-X", "B-X", "I-X"]) == spans
+
+
+def test_a_tag_that_continues_nothing_begins_a_mention():
+    from sentences import Span, spans_of_bio
+
+    assert spans_of_bio(["O", "I-X", "I-Y", "B-Y"]) == [Span(1, 2, "X"), Span(2, 3, "Y"), Span(3, 4, "Y")]
+
+
+@pytest.mark.parametrize(
+    "span, reason",
+    [
+        ((13, 23, "X"), "crosses a sentence border"),
+        ((13, 16, "X"), "begins or ends inside a word"),
+        ((1, 8, "X"), "begins or ends inside a word"),
+        ((8, 9, "X"), None),
+        ((9, 10, "X"), "begins or ends inside a word"),  # white space alone
+    ],
+)
+def test_what_words_and_sentences_cannot_express_is_counted(span, reason):
+    from sentences import spans_by_sentence
+
+    spans, lost = spans_by_sentence(mentions(span), cut(TEXT))
+    assert lost == (Counter({reason: 1}) if reason else Counter())
+    assert sum(map(len, spans)) == (reason is None)
+
+
+def test_the_longest_of_overlapping_mentions_stays():
+    from sentences import Span, spans_by_sentence
+
+    spans, lost = spans_by_sentence(mentions((0, 3, "X"), (0, 8, "Y")), cut(TEXT))
+    assert spans[0] == [Span(0, 2, "Y")] and lost == {"overlaps a longer mention": 1}
+
+
+def test_a_mention_outside_of_its_text_is_not_written(tmp_path):
+    from exchange import Note, write_notes
+
+    with pytest.raises(ValueError, match="note-1"):
+        write_notes([Note("note-1", "abc", mentions((1, 4, "X")))], tmp_path / "notes.jsonl")
+
+
+def test_notes_come_back_from_json_lines(tmp_path):
+    from exchange import Note, read_notes, write_notes
+
+    notes = [Note("1", "línea\u2028dos \ufeff½", mentions((0, 5, "X"))), Note("2", "", [])]
+    write_notes(notes, tmp_path / "notes.jsonl")
+    assert read_notes(tmp_path / "notes.jsonl") == notes
