@@ -1,13 +1,13 @@
 """One peer, in an environment of its own: trains on notes, or reads notes in rounds that the comparison asks for.
 
-    .peers/flair/bin/python benchmarks/peers/peer.py flair train --notes train.jsonl --test test.jsonl \\
-        --encoder ENCODER --folder work/flair --epochs 10 --seed 1 --language es
+    .peers/flair/bin/python benchmarks/peers/peer.py flair train --notes train.jsonl --folder work/flair \\
+        --encoder ENCODER --epochs 10 --seed 1 --language es
     .peers/flair/bin/python benchmarks/peers/peer.py flair predict --notes test.jsonl --folder work/flair
 
 Imports nothing of clinx. `train` writes the model and, last, `training.json`. `predict` loads the model, says so in a
 line of JSON, reads all notes for every line `go` on standard input and answers with the seconds; when the input ends,
-it writes `predictions.jsonl` into the folder and says how much memory it took at most. What libraries print goes to
-standard error.
+it writes `predictions.jsonl` into the folder and says how much memory it took at most, and how many mentions its way of
+reading cannot express. What libraries print goes to standard error.
 """
 
 import argparse
@@ -55,7 +55,6 @@ def parser() -> argparse.ArgumentParser:
         options.add_argument("--notes", required=True, type=Path, help="JSON Lines file of the notes")
         options.add_argument("--folder", required=True, type=Path, help="folder of the trained model")
         if verb == "train":
-            options.add_argument("--test", required=True, type=Path, help="annotated notes to count lost mentions in")
             options.add_argument("--encoder", required=True, help="folder of the language model")
             options.add_argument("--epochs", required=True, type=int, help="passes over the notes")
             options.add_argument("--seed", required=True, type=int)
@@ -75,11 +74,9 @@ def train(peer, args) -> None:
         "memory_mib": peak_memory_mib(),
         "mentions": sum(len(note.mentions) for note in notes),
         "lost": dict(peer.lost_mentions(notes, settings)),
+        "versions": {name: version for name in PACKAGES if (version := installed_version(name))},
+        "settings": settings._asdict(),
     }
-    test = read_notes(args.test)
-    result["test_mentions"] = sum(len(note.mentions) for note in test)
-    result["test_lost"] = dict(peer.lost_mentions(test, settings))
-    result["versions"] = {name: version for name in PACKAGES if (version := installed_version(name))}
     (args.folder / "training.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -101,9 +98,11 @@ def predict(peer, args, answers) -> None:
         answer(seconds=time.perf_counter() - start)
     if predicted is None:
         predicted = read(texts)
-    notes = [Note(note.id, note.text, mentions) for note, mentions in zip(notes, predicted, strict=True)]
-    write_notes(notes, args.folder / "predictions.jsonl")
-    answer(memory_mib=peak_memory_mib())
+    memory = peak_memory_mib()
+    found = [Note(note.id, note.text, mentions) for note, mentions in zip(notes, predicted, strict=True)]
+    write_notes(found, args.folder / "predictions.jsonl")
+    settings = Settings(**json.loads((args.folder / "training.json").read_text())["settings"])
+    answer(reading_memory_mib=memory, test_lost=dict(peer.lost_mentions(notes, settings)))
 
 
 def peak_memory_mib() -> float:
