@@ -29,7 +29,7 @@ def train(notes, folder, settings):
         raise SystemExit("clinx finetune failed")
 
 
-def load(folder):
+def load(folder, settings):
     ner = pipeline("ner", model=str(folder / "run" / "model"), trust_remote_code=True)
 
     def read(texts):

@@ -47,7 +47,7 @@ def train(notes, folder, settings):
     )
 
 
-def load(folder):
+def load(folder, settings):
     tagger = SequenceTagger.load(folder / "final-model.pt")
 
     def read(texts):

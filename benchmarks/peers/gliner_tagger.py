@@ -57,14 +57,14 @@ def train(notes, folder, settings):
         seed=settings.seed,
     )
     model.save_pretrained(folder)
-    (folder / "names.json").write_text(json.dumps([{name: label for label, name in names.items()}, settings.language]))
+    (folder / "names.json").write_text(json.dumps({name: label for label, name in names.items()}))
 
 
-def load(folder):
-    labels, language = json.loads((folder / "names.json").read_text())
+def load(folder, settings):
+    labels = json.loads((folder / "names.json").read_text())
     model = GLiNER.from_pretrained(str(folder), local_files_only=True).eval()
     model.configure_inference_packing(InferencePackingConfig(max_length=512))
-    split = sentence_splitter(language)
+    split = sentence_splitter(settings.language)
 
     def read(texts):
         sentences = [

@@ -88,7 +88,7 @@ def train(notes, folder, settings):
     Path(folder, "labels.json").write_text(json.dumps(labels))
 
 
-def load(folder):
+def load(folder, settings):
     labels, tokenizer = json.loads(Path(folder, "labels.json").read_text()), AutoTokenizer.from_pretrained(folder)
     config = AutoConfig.from_pretrained(folder)
     model = MultiHeadCRF(AutoModel.from_config(config, dtype=torch.float32), len(labels)).eval()

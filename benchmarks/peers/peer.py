@@ -88,8 +88,9 @@ def predict(peer, args, answers) -> None:
 
     notes = read_notes(args.notes)
     texts = [note.text for note in notes]
+    settings = Settings(**json.loads((args.folder / "training.json").read_text())["settings"])
     start = time.perf_counter()
-    read = peer.load(args.folder)
+    read = peer.load(args.folder, settings)
     answer(load_seconds=time.perf_counter() - start)
     predicted = None
     for _ in sys.stdin:
@@ -101,7 +102,6 @@ def predict(peer, args, answers) -> None:
     memory = peak_memory_mib()
     found = [Note(note.id, note.text, mentions) for note, mentions in zip(notes, predicted, strict=True)]
     write_notes(found, args.folder / "predictions.jsonl")
-    settings = Settings(**json.loads((args.folder / "training.json").read_text())["settings"])
     answer(reading_memory_mib=memory, test_lost=dict(peer.lost_mentions(notes, settings)))
 
 

@@ -34,7 +34,6 @@ def train(notes, folder, settings):
         model_max_length=WINDOW,
         marker_max_length=128,
         entity_max_length=LONGEST,
-        language=settings.language,
     )
     model.config.encoder["dtype"] = "float32"  # else a model that is loaded again is in float16, as the encoder's file
     arguments = TrainingArguments(
@@ -52,9 +51,9 @@ def train(notes, folder, settings):
     trainer.save_model(folder)
 
 
-def load(folder):
+def load(folder, settings):
     model = SpanMarkerModel.from_pretrained(folder).eval()
-    split = sentence_splitter(model.config.language)
+    split = sentence_splitter(settings.language)
 
     @torch.inference_mode()
     def read(texts):

@@ -30,7 +30,7 @@ def train(notes, folder, settings):
     ids = {tag: i for i, tag in enumerate(tags)}
     tokenizer = AutoTokenizer.from_pretrained(settings.encoder)
     model = AutoModelForTokenClassification.from_pretrained(
-        settings.encoder, dtype=torch.float32, id2label=dict(enumerate(tags)), label2id=ids, language=settings.language
+        settings.encoder, dtype=torch.float32, id2label=dict(enumerate(tags)), label2id=ids
     )
     split, examples = sentence_splitter(settings.language), []
     for note in notes:
@@ -56,7 +56,7 @@ def train(notes, folder, settings):
     tokenizer.save_pretrained(folder)
 
 
-def load(folder):
+def load(folder, settings):
     ner = pipeline(
         "token-classification",
         model=str(folder),
@@ -65,7 +65,7 @@ def load(folder):
         stride=STRIDE,
         batch_size=BATCH_SENTENCES,
     )
-    split = sentence_splitter(ner.model.config.language)
+    split = sentence_splitter(settings.language)
 
     def read(texts):
         notes = [split(text) for text in texts]
