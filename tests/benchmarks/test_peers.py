@@ -1,5 +1,6 @@
 """What the comparison with peers does without them: mentions as spans of words and back, lines of code, errors."""
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -105,3 +106,116 @@ def test_notes_come_back_from_json_lines(tmp_path):
     notes = [Note("1", "línea\u2028dos \ufeff½", mentions((0, 5, "X"))), Note("2", "", [])]
     write_notes(notes, tmp_path / "notes.jsonl")
     assert read_notes(tmp_path / "notes.jsonl") == notes
+
+
+MODULE = '''"""A docstring
+of two lines."""
+
+import json
+from sentences import (
+    split,
+)
+
+
+LIMIT = 8  # words
+
+
+@cached
+def train(notes):
+    """What it does."""
+    # why
+    text = """one
+two"""
+
+    return split(text)
+
+
+def lost_mentions(notes):
+    return json.dumps(notes)
+'''
+SHARED = '''"""What is shared."""
+
+
+def split(text):
+    """Cuts."""
+    return cut(text)
+
+
+def cut(text):
+    return text
+
+
+def not_needed(text):
+    return text
+'''
+
+
+def test_lines_of_code_are_those_that_a_user_writes(tmp_path):
+    from code_lines import lines_of
+
+    (tmp_path / "some_tagger.py").write_text(MODULE)
+    (tmp_path / "sentences.py").write_text(SHARED)
+    assert lines_of(tmp_path / "some_tagger.py") == (6, 4)
+
+
+@pytest.mark.parametrize("module", sorted(PEERS.glob("*_tagger.py")), ids=lambda path: path.stem)
+def test_every_peer_keeps_to_the_contract_and_has_an_environment(module):
+    import ast
+
+    from code_lines import lines_of
+
+    functions = {
+        node.name: [of.arg for of in node.args.args]
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert functions["train"] == ["notes", "folder", "settings"]
+    assert functions["load"] == ["folder", "settings"]
+    assert functions["lost_mentions"] == ["notes", "settings"]
+    assert lines_of(module).own > 10
+    name = module.stem.removesuffix("_tagger")
+    assert name == "clinx" or "torch==2.13.0\n" in (PEERS / "requirements" / f"{name}.txt").read_text()
+
+
+def corpus(path, *texts):
+    rows = [{"id": str(i), "text": text, "entities": []} for i, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_missing_environment_is_named_before_anything_is_read(monkeypatch, tmp_path):
+    import compare
+
+    monkeypatch.setattr(compare, "ENVIRONMENTS", tmp_path)
+    with pytest.raises(SystemExit, match="no environment of flair; run make peers"):
+        compare.main(["--peers", "clinx", "flair", "--train", "/nowhere"])
+
+
+def test_an_unknown_peer_is_refused(capsys):
+    import compare
+
+    with pytest.raises(SystemExit):
+        compare.main(["--peers", "nobody"])
+    assert "invalid choice: 'nobody'" in capsys.readouterr().err
+
+
+def test_a_note_that_judges_must_not_be_learned_from(tmp_path):
+    import compare
+
+    train, test = corpus(tmp_path / "a.jsonl", "uno", "dos"), corpus(tmp_path / "b.jsonl", "tres", "dos")
+    with pytest.raises(SystemExit, match="^1: found this note among those to learn from too"):
+        compare.main(["--peers", "clinx", "--train", train, "--test", test, "--work", str(tmp_path / "work")])
+
+
+def test_a_peer_is_trained_again_only_when_something_that_it_depends_on_has_changed(tmp_path):
+    import compare
+
+    args = compare.parser().parse_args(["--work", str(tmp_path)])
+    corpus(tmp_path / "train.jsonl", "uno")
+    before = compare.settings_of(args, "stock")
+    assert compare.settings_of(args, "stock") == before
+    args.epochs += 1
+    assert compare.settings_of(args, "stock") != before
+    args.epochs -= 1
+    corpus(tmp_path / "train.jsonl", "dos")
+    assert compare.settings_of(args, "stock") != before
