@@ -7,7 +7,6 @@ across a note's ends, left out at random in half of the sentences that it learns
 from collections import Counter
 
 import flair
-import torch
 from exchange import BATCH_SENTENCES, HEAD_LEARNING_RATE, LEARNING_RATE, Mention
 from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
@@ -28,7 +27,6 @@ def train(notes, folder, settings):
         subtoken_pooling="first",
         fine_tune=True,
         use_context=True,
-        transformers_model_kwargs={"dtype": torch.float32},  # else a tagger that is loaded again is in float16
     )
     tagger = SequenceTagger(
         embeddings=embeddings,

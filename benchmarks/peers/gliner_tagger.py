@@ -18,7 +18,7 @@ from transformers import set_seed
 
 
 WIDEST = 12  # words of a mention
-OTHERS_LEARNING_RATE = 5 * LEARNING_RATE  # of the layers on top: five times the encoder's, as in its example settings
+OTHERS_LEARNING_RATE = 5 * LEARNING_RATE  # of the layers on top: five times the encoder's, as of its own models
 
 
 def train(notes, folder, settings):

@@ -23,10 +23,10 @@ def train(notes, folder, settings):
     set_seed(settings.seed)
     tags = ["O", *(f"{prefix}-{label}" for label in labels_of(notes) for prefix in "BI")]
     split, rows = sentence_splitter(settings.language), []
-    for note in notes:
+    for number, note in enumerate(notes):
         sentences = split(note.text)
         spans = spans_by_sentence(note.mentions, sentences)[0]
-        for row, of_sentence in zip(rows_of(note.text, note.id, sentences), spans, strict=True):
+        for row, of_sentence in zip(rows_of(note.text, number, sentences), spans, strict=True):
             rows.append(row | {"ner_tags": [tags.index(tag) for tag in bio_tags(of_sentence, len(row["tokens"]))]})
     model = SpanMarkerModel.from_pretrained(
         settings.encoder,
@@ -60,8 +60,8 @@ def load(folder, settings):
         notes = [split(text) for text in texts]
         rows = [
             row
-            for i, (text, sentences) in enumerate(zip(texts, notes, strict=True))
-            for row in rows_of(text, str(i), sentences)
+            for number, (text, sentences) in enumerate(zip(texts, notes, strict=True))
+            for row in rows_of(text, number, sentences)
         ]
         found = iter(model.predict(Dataset.from_list(rows), batch_size=BATCH_SENTENCES))
         return [[mention for words in sentences for mention in in_note(next(found), words)] for sentences in notes]
@@ -70,10 +70,10 @@ def load(folder, settings):
 
 
 def rows_of(text, document, sentences):
-    """The sentences of a note as rows that SpanMarker takes context from."""
+    """The sentences of a note, which has this number, as rows in which SpanMarker finds context."""
     return [
-        {"tokens": [text[word.start : word.end] for word in words], "document_id": document, "sentence_id": number}
-        for number, words in enumerate(sentences)
+        {"tokens": [text[word.start : word.end] for word in words], "document_id": document, "sentence_id": place}
+        for place, words in enumerate(sentences)
     ]
 
 
