@@ -2,7 +2,9 @@
 
 The model is built on the encoder anew and learns from the names of all types in every sentence, as it is used: with a
 closed set of types there are no others to draw. Sentences are those of spaCy's rules, as 384 words and the names do not
-fit into 512 subwords; words are those of its own splitter. Several sentences are packed into 512 subwords in reading.
+fit into 512 subwords; words are those of its own splitter. Its packing of several sentences into one sequence reads only
+with DeBERTa, ModernBERT and T5: releases 0.2.24 to 0.2.29 lose the input of any other encoder ("You must specify exactly
+one of input_ids or inputs_embeds"), so that sentences are padded here.
 """
 
 import json
@@ -12,7 +14,6 @@ import torch
 from exchange import BATCH_SENTENCES, LEARNING_RATE, Mention, labels_of
 from gliner import GLiNER, GLiNERConfig
 from gliner.data_processing.tokenizer import WordsSplitter
-from gliner.infer_packing import InferencePackingConfig
 from sentences import Word, sentence_splitter, spans_by_sentence
 from transformers import set_seed
 
@@ -63,7 +64,6 @@ def train(notes, folder, settings):
 def load(folder, settings):
     labels = json.loads((folder / "names.json").read_text())
     model = GLiNER.from_pretrained(str(folder), local_files_only=True).eval()
-    model.configure_inference_packing(InferencePackingConfig(max_length=512))
     split = sentence_splitter(settings.language)
 
     def read(texts):
