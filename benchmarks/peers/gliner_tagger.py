@@ -2,7 +2,7 @@
 
 The model is built on the encoder anew and learns from the names of all types in every sentence, as it is used: with a
 closed set of types there are no others to draw. Sentences are those of spaCy's rules, as 384 words and the names do not
-fit into 512 subwords; words are those of its own splitter. Its packing of several sentences into one sequence works only
+fit into 512 subwords; words are those of its own splitter. Its packing of sentences into one sequence works only
 with DeBERTa, ModernBERT and T5: releases 0.2.24 to 0.2.29 lose the input of any other encoder ("You must specify
 exactly one of input_ids or inputs_embeds"), so that sentences are padded here.
 """
