@@ -5,6 +5,7 @@ in training. The pipeline is given words too: of running text it takes white spa
 with an encoder like XLM-R no mention could end before a full stop.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 
 import torch
@@ -92,14 +93,25 @@ def on_first_subwords(labels, word_ids):
 
 
 def in_note(rows, words):
-    """The pipeline's entities, whose places are those in the words joined by blanks, as places in the note."""
-    starts, ends, length = {}, {}, 0
+    """The pipeline's entities, whose places are those in the words joined by blanks, as places in the note.
+
+    An entity may begin or end inside of a word: the pipeline takes an unknown subword for a word of its own.
+    """
+    begins = [0]  # of the words, joined
     for word in words:
-        starts[length] = word.start
-        length += word.end - word.start
-        ends[length] = word.end
-        length += 1
-    return [Mention(starts[row["start"]], ends[row["end"]], row["entity_group"]) for row in rows]
+        begins.append(begins[-1] + word.end - word.start + 1)
+
+    def in_text(place, number):
+        return words[number].start + place - begins[number]
+
+    return [
+        Mention(
+            in_text(row["start"], bisect_right(begins, row["start"]) - 1),
+            in_text(row["end"], bisect_left(begins, row["end"]) - 1),
+            row["entity_group"],
+        )
+        for row in rows
+    ]
 
 
 def lost_mentions(notes, settings):

@@ -16,7 +16,7 @@ TEXT = "Ana Ruiz, 54 años. Vive en Vigo."
 def of_peers(monkeypatch):
     monkeypatch.syspath_prepend(str(PEERS))
     yield
-    for name in ("exchange", "sentences", "peer", "compare", "code_lines", "report"):
+    for name in ("exchange", "sentences", "peer", "compare", "code_lines", "report", "stock_tagger"):
         sys.modules.pop(name, None)
 
 
@@ -91,6 +91,16 @@ def test_the_longest_of_overlapping_mentions_stays():
 
     spans, lost = spans_by_sentence(mentions((0, 3, "X"), (0, 8, "Y")), cut(TEXT))
     assert spans[0] == [Span(0, 2, "Y")] and lost == {"overlaps a longer mention": 1}
+
+
+def test_places_of_the_stock_pipeline_become_places_in_the_note():
+    from sentences import Word
+    from stock_tagger import in_note
+
+    words = [Word(4, 7), Word(9, 10), Word(10, 15)]  # "abc", ",", "defgh": joined "abc , defgh"
+    rows = [(0, 3), (4, 5), (6, 11), (0, 11), (1, 8)]
+    found = in_note([{"start": start, "end": end, "entity_group": "X"} for start, end in rows], words)
+    assert [of[:2] for of in found] == [(4, 7), (9, 10), (10, 15), (4, 15), (5, 12)]
 
 
 def test_a_mention_outside_of_its_text_is_not_written(tmp_path):
