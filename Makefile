@@ -1,10 +1,12 @@
-# Two commands do all the set-up: `make demo` and `make test`. Each makes .venv and installs into it.
+# Two commands do all the set-up: `make demo` and `make test`. Each makes .venv and installs into it. `make peers` makes
+# an environment for every library that benchmarks/peers compares with; they share nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 COMPAT := .compat/transformers-4.57
 PARALLEL := -n 2 --dist loadfile
+PEERS := $(patsubst benchmarks/peers/requirements/%.txt,.peers/%/installed,$(wildcard benchmarks/peers/requirements/*.txt))
 
-.PHONY: demo test test-compat lint clean
+.PHONY: demo test test-compat lint peers clean
 
 demo: .venv/demo
 	$(BIN)/clinx demo
@@ -19,6 +21,14 @@ test-compat: .venv/test $(COMPAT)
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+peers: .venv/test $(PEERS)
+
+.peers/%/installed: benchmarks/peers/requirements/%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	touch $@
 
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -35,4 +45,4 @@ $(COMPAT):
 	mv $@.partial $@
 
 clean:
-	rm -rf .venv .compat build *.egg-info
+	rm -rf .venv .compat .peers build *.egg-info

@@ -1,0 +1,107 @@
+"""GLiNER: spans of up to twelve words are compared with the names of the entity types, which are read with the text.
+
+The model is built on the encoder anew and learns from the names of all types in every sentence, as it is used: with a
+closed set of types there are no others to draw. Sentences are those of spaCy's rules, as 384 words and the names do not
+fit into 512 subwords; words are those of its own splitter. Its packing of sentences into one sequence works only
+with DeBERTa, ModernBERT and T5: releases 0.2.24 to 0.2.29 lose the input of any other encoder ("You must specify
+exactly one of input_ids or inputs_embeds"), so that sentences are padded here.
+"""
+
+import json
+from collections import Counter
+
+import torch
+from exchange import BATCH_SENTENCES, LEARNING_RATE, Mention, labels_of
+from gliner import GLiNER, GLiNERConfig
+from gliner.data_processing.tokenizer import WordsSplitter
+from sentences import Word, sentence_splitter, spans_by_sentence
+from transformers import set_seed
+
+
+WIDEST = 12  # words of a mention
+OTHERS_LEARNING_RATE = 5 * LEARNING_RATE  # of the layers on top: five times the encoder's, as of its own models
+
+
+def train(notes, folder, settings):
+    set_seed(settings.seed)
+    labels = labels_of(notes)
+    names = {label: name_of(label) for label in labels}
+    split, examples = sentence_splitter(settings.language), []
+    for note in notes:
+        sentences = words_of(note.text, split)
+        for words, spans in zip(sentences, spans_by_sentence(note.mentions, sentences)[0], strict=True):
+            here = {names[span.label] for span in spans}
+            examples.append(
+                {
+                    "tokenized_text": [note.text[word.start : word.end] for word in words],
+                    "ner": [[span.first, span.stop - 1, names[span.label]] for span in spans],
+                    "ner_negatives": [name for name in names.values() if name not in here],
+                }
+            )
+    config = GLiNERConfig(
+        model_name=settings.encoder, max_width=WIDEST, max_types=len(labels), words_splitter_type="whitespace"
+    )
+    model = GLiNER.from_config(config).float()  # transformers 5 loads the encoder in float16, as it lies on the disk
+    model.config.encoder_config.dtype = torch.float32
+    model.train_model(
+        train_dataset=examples,
+        eval_dataset=None,
+        output_dir=folder / "checkpoints",
+        num_train_epochs=settings.epochs,
+        max_steps=-1,
+        learning_rate=LEARNING_RATE,
+        others_lr=OTHERS_LEARNING_RATE,
+        per_device_train_batch_size=BATCH_SENTENCES,
+        dataloader_num_workers=0,
+        save_strategy="no",
+        use_cpu=True,
+        seed=settings.seed,
+    )
+    model.save_pretrained(folder)
+    (folder / "names.json").write_text(json.dumps({name: label for label, name in names.items()}))
+
+
+def load(folder, settings):
+    labels = json.loads((folder / "names.json").read_text())
+    model = GLiNER.from_pretrained(str(folder), local_files_only=True).eval()
+    split = sentence_splitter(settings.language)
+
+    def read(texts):
+        sentences = [
+            (number, words[0].start, text[words[0].start : words[-1].end])
+            for number, text in enumerate(texts)
+            for words in split(text)
+        ]
+        rows = model.inference([text for _, _, text in sentences], [*labels], batch_size=BATCH_SENTENCES)
+        notes = [[] for _ in texts]
+        for (number, start, _), found in zip(sentences, rows, strict=True):
+            notes[number] += [Mention(start + of["start"], start + of["end"], labels[of["label"]]) for of in found]
+        return notes
+
+    return read
+
+
+def name_of(label):
+    """An entity type in words, as GLiNER reads it."""
+    return label.replace("_", " ").replace("-", " ").lower()
+
+
+def words_of(text, split):
+    """Sentences of GLiNER's own words."""
+    splitter, sentences = WordsSplitter("whitespace"), []
+    for words in split(text):
+        start = words[0].start
+        own = splitter(text[start : words[-1].end])
+        sentences.append([Word(start + first, start + last) for _, first, last in own])
+    return sentences
+
+
+def lost_mentions(notes, settings):
+    split, lost = sentence_splitter(settings.language), Counter()
+    for note in notes:
+        by_sentence, of_note = spans_by_sentence(note.mentions, words_of(note.text, split))
+        lost += of_note
+        lost[f"longer than {WIDEST} words"] += sum(
+            span.stop - span.first > WIDEST for spans in by_sentence for span in spans
+        )
+    return lost
