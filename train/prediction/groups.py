@@ -4,12 +4,14 @@ A group holds as many notes as the predictor reads ahead. Which ones depends on 
 interrupted is read again as a whole, so that its windows share their batches with the same others as before.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import NamedTuple
 
 from modeling_clinx.prediction_clinx import CHARACTERS_A_SUBWORD, MAX_DOCUMENTS_AHEAD
 
-from ..corpora.documents import Document
+from ..corpora.documents import Document, Entity
 from ..scoring.evaluation import entities_of
 
 
@@ -67,3 +69,23 @@ def read_group(group: Group, predictor) -> Group:
         read = Document(document.id, document.text, entities_of(prediction))
         notes[i] = notes[i]._replace(document=read, disagreement=float(prediction.disagreement))
     return group._replace(notes=notes)
+
+
+def encode(group: Group) -> str:
+    """A group as JSON in ASCII, lone surrogates included; of a note that is as before only its id."""
+    notes = [
+        note._replace(document=asdict(note.document) if i in group.unread else {"id": note.document.id, "text": ""})
+        for i, note in enumerate(group.notes)
+    ]
+    return json.dumps(group._replace(notes=notes))
+
+
+def decode(text: str) -> Group:
+    """The group that `encode` gave, to the last digit of its scores."""
+    first, notes, unreadable, fault = json.loads(text)
+    return Group(first, [Note(_document(document), *rest) for document, *rest in notes], unreadable, fault)
+
+
+def _document(fields: Mapping) -> Document:
+    entities = [Entity(**entity) for entity in fields.get("entities", ())]
+    return Document(fields["id"], fields["text"], entities)

@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from transformers import AutoConfig
 from ..checks import refuse_no_model
 from ..errors import InputError
 from .engines import Input, from_root, group_size
-from .groups import Group
+from .groups import Group, decode
 from .journal import digest_text
 from .loading import Computing
 from .writers import Writer
@@ -51,8 +52,8 @@ class RayEngine:
 
     def read(self, notes: Input, writer: Writer) -> Iterator[Group]:
         known = {digest_text(entry.id): entry.text for entry in writer.journal if writer.holds(entry)}
-        with _cluster(self.address) as ray:
-            from .ray_tasks import COLUMN, GroupReader, GroupSource, decode
+        with joined_cluster(self.address) as ray:
+            from .ray_tasks import COLUMN, GroupReader, GroupSource
 
             on_gpu = self._is_on_gpu(ray.cluster_resources())
             n_devices = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
@@ -80,14 +81,20 @@ class RayEngine:
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator:
+def joined_cluster(address: str | None) -> Iterator:
     """Joins a cluster, or starts one that ends with the block, and with this process however that ends; gives `ray`."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}  # faults are raised all the same
     arguments = {"address": address}
     if address is None:
         arguments = {"address": "local", "include_dashboard": False}  # never one that a killed process has left
         # It listens on all networks of this machine: nobody else is to know the token, which Ray would keep in a file.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        if "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token":
+            raise InputError(
+                "Ray was imported before, without a token that guards its cluster: set RAY_AUTH_MODE=token and "
+                "RAY_AUTH_TOKEN before it is imported, or give the address of a cluster"
+            )
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # a process reads it once, for all its clusters
     import ray.data  # not above: Ray reads its settings when it is imported
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,18 +1,16 @@
 """What runs on a Ray cluster: a task that reads the input in groups, and actors that read the groups with a model."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 
 import pyarrow
 import ray
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from ..corpora.documents import Document, Entity
+from ..corpora.documents import Document
 from ..errors import InputError
 from .engines import Input
-from .groups import AS_BEFORE, CHANGED, NEW, Group, Note, groups, read_group
+from .groups import AS_BEFORE, CHANGED, NEW, Group, decode, encode, groups, read_group
 from .journal import digest_text
 from .loading import Computing, load_predictor
 
@@ -69,23 +67,3 @@ class GroupReader:
 
 def _block(group: Group) -> pyarrow.Table:
     return pyarrow.table({COLUMN: [encode(group)]})
-
-
-def encode(group: Group) -> str:
-    """A group as JSON in ASCII, lone surrogates included; of a note that is as before only its id."""
-    notes = [
-        note._replace(document=asdict(note.document) if i in group.unread else {"id": note.document.id, "text": ""})
-        for i, note in enumerate(group.notes)
-    ]
-    return json.dumps(group._replace(notes=notes))
-
-
-def decode(text: str) -> Group:
-    """The group that `encode` gave, to the last digit of its scores."""
-    first, notes, unreadable, fault = json.loads(text)
-    return Group(first, [Note(_document(document), *rest) for document, *rest in notes], unreadable, fault)
-
-
-def _document(fields: Mapping) -> Document:
-    entities = [Entity(**entity) for entity in fields.get("entities", ())]
-    return Document(fields["id"], fields["text"], entities)

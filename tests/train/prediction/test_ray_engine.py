@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from clinx import cli
 from clinx.corpora.documents import Document, Entity
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.corpora.synthetic import synthetic_notes
-from clinx.prediction.groups import AS_BEFORE, CHANGED, NEW, Group, Note
+from clinx.errors import InputError
+from clinx.prediction.groups import AS_BEFORE, CHANGED, NEW, Group, Note, decode, encode
+from clinx.prediction.ray_engine import joined_cluster
 
 
-ray_tasks = pytest.importorskip("clinx.prediction.ray_tasks", reason="Ray is not installed")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
 @pytest.fixture
@@ -134,9 +137,16 @@ def test_a_group_comes_back_exactly():
     read = Document("a\ud800", "Dr. \ud800 Ruiz", [Entity(4, 6, "X", 0.1 + 0.2, 1 / 3)])
     changed, before = Document("b", "b"), Document("c", "c")
     group = Group(7, [Note(read, NEW, 1e-17), Note(changed, CHANGED), Note(before, AS_BEFORE)], ["line 3"])
-    back = ray_tasks.decode(ray_tasks.encode(group))
+    back = decode(encode(group))
     assert back == group
     assert [(e.score, e.agreement) for e in back.notes[0].document.entities] == [(0.1 + 0.2, 1 / 3)]
     only_changed = group._replace(notes=group.notes[1:])
-    back = ray_tasks.decode(ray_tasks.encode(only_changed))
+    back = decode(encode(only_changed))
     assert back.notes[1].document == Document("c", "") and back.unread == [0]
+
+
+def test_no_cluster_is_started_without_a_token(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where a notebook has imported it
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(InputError, match="without a token"), joined_cluster(None):
+        pass
