@@ -144,12 +144,12 @@ def _schedule(recipe) -> Iterator[tuple[str, str]]:
     if recipe.one_cycle:
         for name in unused:
             yield name, f"{name} does nothing while one_cycle is on: leave it out, or set one_cycle: false"
-    elif _is_set(recipe, "pct_start"):
+    elif is_set(recipe, "pct_start"):
         yield "pct_start", "pct_start is of the one-cycle schedule, and one_cycle is false: leave one of them out"
 
 
 def _batches(recipe) -> Iterator[tuple[str, str]]:
-    if recipe.batch_sentences and _is_set(recipe, "batch_subwords"):
+    if recipe.batch_sentences and is_set(recipe, "batch_subwords"):
         yield "batch_sentences", "batch_sentences and batch_subwords both say how large a batch is: leave one out"
     if recipe.batch_sentences and recipe.segmentation != "sentence":
         yield (
@@ -164,7 +164,8 @@ def _batches(recipe) -> Iterator[tuple[str, str]]:
         )
 
 
-def _is_set(recipe, name: str) -> bool:
+def is_set(recipe, name: str) -> bool:
+    """Whether a setting of the recipe is another than its default."""
     return getattr(recipe, name) not in (None, SETTINGS[name].default)
 
 

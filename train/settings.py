@@ -156,7 +156,8 @@ class OptimizationSettings:
 
     batch_subwords: int = setting(
         256,
-        "Labelled subwords in a batch; 256 are about 10 sentences of clinical notes (the paper's batches are 16).",
+        "Labelled subwords in a batch, which holds at least one window; 256 are about 10 sentences of clinical notes "
+        "(the paper's batches are 16).",
         published=True,
         numbers=COUNT,
     )

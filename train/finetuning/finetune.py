@@ -19,7 +19,7 @@ from transformers import (
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 
-from ..checks import longest_context
+from ..checks import is_set, longest_context
 from ..errors import InputError
 from ..plots import training_curves
 from ..recipe import Recipe
@@ -155,10 +155,11 @@ def windows_of(recipe: Recipe, data: MemberData, tokenizer, config, seed: int) -
         batch_size = recipe.per_device_eval_batch_size
         add_teacher_marginals(windows.fixed(), documents, recipe.distill, tokenizer, config, batch_size)
     sizes = windows.sizes()
-    if recipe.batch_sentences is None and (n_larger := int((sizes > recipe.batch_subwords).sum())):
+    wanted = recipe.batch_subwords if is_set(recipe, "batch_subwords") else sizes.max()
+    if n_larger := int((sizes > wanted).sum()):
         print(
-            f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords "
-            f"{recipe.batch_subwords}, up to {sizes.max()}: a batch with one of them is larger than asked for",
+            f"note: {n_larger} of {len(sizes)} windows hold more labelled subwords than batch_subwords {wanted}, up to "
+            f"{sizes.max()}: a batch with one of them is larger than asked for",
             file=sys.stderr,
         )
     return windows

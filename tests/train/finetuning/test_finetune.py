@@ -1,10 +1,7 @@
 """`clinx finetune`, `predict` and `score` as a user runs them, on synthetic notes and a tiny encoder."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -20,6 +17,7 @@ from clinx.run_folder import RunFolder
 from clinx.training import training_arguments
 from clinx.writing import LOCK, exclusive
 from modeling_clinx import ClinXForTokenClassification
+from tests.train.processes import in_two_processes
 
 
 def finetuned(recipe, folder, *overrides):
@@ -96,6 +94,18 @@ def test_settings_of_a_recipe_reach_its_training(recipe, tmp_path):
     assert windows.context_dropout == 0.5
 
 
+@pytest.mark.parametrize("batch_subwords, is_said", [(20, True), (256, False)])
+def test_windows_larger_than_a_batch_that_was_asked_for_are_said(recipe, capsys, batch_subwords, is_said):
+    """The default is said to be at least one window, and long notes have larger ones."""
+    whole = [f"--{name}={value}" for name, value in {"window_length": 512, "batch_subwords": batch_subwords}.items()]
+    recipe = Recipe.read(recipe, whole)
+    data = documents_of(recipe)
+    model, tokenizer = new_model(recipe, [], data.entity_types)
+    sizes = windows_of(recipe, data, tokenizer, model.config, seed=0).sizes()
+    assert sizes.max() > 20
+    assert ("a batch with one of them is larger than asked for" in capsys.readouterr().err) == is_said
+
+
 @pytest.mark.parametrize(
     "overrides, expected",
     [
@@ -151,11 +161,7 @@ def test_two_processes_train_as_one(recipe, tiny_encoder_dir, tmp_path):
     accumulated = finetuned(
         recipe, tmp_path / "accumulated", *overrides, "--batch_subwords", "256", "--gradient_accumulation_steps", "2"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "clinx"]
-    command += ["finetune", recipe, "--output_dir", tmp_path / "twice", *overrides, "--batch_subwords", "256"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    in_two_processes("finetune", recipe, "--output_dir", tmp_path / "twice", *overrides, "--batch_subwords", "256")
     folders = (once, accumulated, tmp_path / "twice")
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     assert [figures["settings"]["world_size"] for figures in metrics] == [1, 1, 2]

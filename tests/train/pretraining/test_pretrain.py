@@ -35,6 +35,7 @@ from clinx.training import training_arguments
 from tests.hub_cards.readers import COMPAT, output_of
 from tests.modeling_clinx.models import PROJECT, tiny_config
 from tests.train.pretraining.conftest import blocks_of
+from tests.train.processes import in_two_processes
 
 
 def pretrained(recipe, folder, *overrides):
@@ -242,11 +243,7 @@ def test_two_processes_train_as_one(pretraining_recipe, language_model_dir, tmp_
         shutil.copy(file, tmp_path / "model")
     settings = ["--model", str(tmp_path / "model"), "--per_device_train_batch_size", "2", "--optim", "sgd"]
     once = pretrained(pretraining_recipe, tmp_path / "once", *settings)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "clinx"]
-    command += ["pretrain", pretraining_recipe, "--output_dir", tmp_path / "twice", *settings]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    in_two_processes("pretrain", pretraining_recipe, "--output_dir", tmp_path / "twice", *settings)
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (once, tmp_path / "twice")]
     assert [figures["settings"]["world_size"] for figures in metrics] == [1, 2]
     assert metrics[0]["subwords"] == metrics[1]["subwords"]
