@@ -10,6 +10,10 @@ from tests.modeling_clinx.models import PROJECT
 def in_two_processes(*arguments) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "clinx"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
-    command += map(str, arguments)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, *map(str, arguments)], env=environment, **pipes) as launcher:
+        try:
+            _, errors = launcher.communicate(timeout=300)
+        finally:
+            launcher.terminate()  # which ends its two processes as well; killed it would leave them
+    assert launcher.returncode == 0, errors[-3000:]
