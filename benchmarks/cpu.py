@@ -26,6 +26,13 @@ from modeling_clinx import ClinXForTokenClassification, DocumentPredictor
 BASE = "float32, batches of 16 windows"
 
 
+class FixedBatches(DocumentPredictor):
+    """Reads batches of the size that is asked for, on a CPU too."""
+
+    def windows_at_a_time(self) -> int:
+        return self.batch_size
+
+
 class Emissions(nn.Module):
     """The encoder with the emission layer, as README exports it."""
 
@@ -81,7 +88,7 @@ def ways_to_read(folder: str, work: Path, threads: int) -> dict[str, DocumentPre
     def predictor(batch_size: int = 16, **settings) -> DocumentPredictor:
         other = copy.deepcopy(model)
         other.config.update(settings)
-        return DocumentPredictor(other, tokenizer, batch_size)
+        return FixedBatches(other, tokenizer, batch_size)
 
     ways = {BASE: predictor()} | {f"batches of {size}": predictor(size) for size in (4, 2, 1)}
     ways |= {f"context of {size}": predictor(context_size=size) for size in (50, 25)}

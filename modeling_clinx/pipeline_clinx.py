@@ -38,7 +38,7 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
             Rows that are dicts are read by their key `text`.
         aggregation_strategy: `none` for subwords; the others all mean entities, since the CRF labels whole spans.
         ignore_labels: entity types (or labels of subwords) to leave out, default `["O"]`.
-        batch_size: windows that the encoder reads at a time, default 16.
+        batch_size: windows that the encoder reads at a time, default 16; on a CPU at most one for each thread.
 
     Raises ValueError for arguments that are not known or have no meaning here, and for labels that the model has not.
     """

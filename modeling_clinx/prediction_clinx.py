@@ -63,6 +63,7 @@ class DocumentPredictor:
         model: a `ClinXForTokenClassification` or `ClinXEnsembleForTokenClassification`, on its device.
         tokenizer: its fast tokenizer.
         batch_size: windows of `window_length` that the encoder reads at a time; shorter ones count by their subwords.
+            On a CPU it reads no more than one for each of its threads: more would leave its caches, and be slower.
 
     Raises ValueError where the tokenizer is not a fast one, or the batch size is below 1.
     """
@@ -137,9 +138,10 @@ class DocumentPredictor:
             for window in windows(text, tokens, config, n_special)
         ]
         lengths = np.array([window.stop - window.start + n_special for _, window in placed])
+        budget = self.windows_at_a_time() * config.window_length
         cores = [tokens.chain[window.core_start : window.core_stop] for tokens, window in placed]
         offsets = np.cumsum([0, *(core.sum() for core in cores)])  # cores follow each other, and leave nothing out
-        for batch in padded_batches(lengths, self.batch_size * config.window_length):
+        for batch in padded_batches(lengths, budget):
             shape = (len(batch), int(lengths[batch].max()))
             input_ids, core_mask = np.full(shape, self.tokenizer.pad_token_id or 0), np.zeros(shape, bool)
             for row, index in enumerate(batch):
@@ -151,6 +153,11 @@ class DocumentPredictor:
             positions = np.concatenate([np.arange(offsets[index], offsets[index + 1]) for index in batch])
             arrays = (input_ids, attention_mask.astype(np.int64), core_mask, positions)
             yield WindowBatch(*map(torch.from_numpy, arrays))
+
+    def windows_at_a_time(self) -> int:
+        """How many windows of full length the encoder reads at a time; for those, a member on disk is read once."""
+        devices = {weight.device.type for weight in self.model.parameters()}
+        return min(self.batch_size, torch.get_num_threads()) if devices == {"cpu"} else self.batch_size
 
     def _with_special_tokens(self, tokens: Tokens, window: Window) -> list[int]:
         return [*self.prefix, *tokens.ids[window.start : window.stop], *self.suffix]

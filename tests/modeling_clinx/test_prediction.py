@@ -124,8 +124,18 @@ def test_a_score_is_the_probability_of_all_labellings_with_that_entity(tiny_enco
         assert score == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("threads, expected", [(1, 1), (3, 3), (64, 4)])
+def test_a_cpu_reads_a_window_for_each_thread_at_a_time(tiny_encoder_dir, tokenizer, monkeypatch, threads, expected):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    model = new_model(tiny_encoder_dir, window_length=64, context_size=8)
+    batches = DocumentPredictor(model, tokenizer, batch_size=4).window_batches([LONG], tokenize(tokenizer, [LONG]))
+    assert (expected - 1) * 64 < max(batch.input_ids.numel() for batch in batches) <= expected * 64
+    assert DocumentPredictor(model.to("meta"), tokenizer, batch_size=4).windows_at_a_time() == 4
+
+
 @pytest.mark.parametrize("subwords", [False, True])
-def test_predictions_do_not_depend_on_the_batch(model, tokenizer, subwords):
+def test_predictions_do_not_depend_on_the_batch(model, tokenizer, subwords, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)  # as many windows as the batch size says
     expected = list(DocumentPredictor(model, tokenizer)(DOCUMENTS, subwords))
     for batch_size in (1, 3, 64):
         assert_same(DocumentPredictor(model, tokenizer, batch_size)(DOCUMENTS, subwords), expected)

@@ -17,19 +17,21 @@ class Computing(NamedTuple):
     """Where a model computes, and how much at a time.
 
     Attributes:
-        batch_size: windows that the encoder reads at a time.
+        batch_size: windows that the encoder reads at a time, see `DocumentPredictor`.
         device: by default a GPU if there is one.
         max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
+        dtype: number format of the encoder's weights, as torch names it; by default that of the model repo.
     """
 
     batch_size: int = 16
     device: str | None = None
     max_members_in_memory: int | None = None
+    dtype: str | None = None
 
 
 def load_predictor(model: str, computing: Computing) -> DocumentPredictor:
     """The predictor of a model repo; raises InputError for what is no model of CLIN-X."""
-    batch_size, device, max_members_in_memory = computing
+    batch_size, device, max_members_in_memory, dtype = computing
     for name, value in (("batch-size", batch_size), ("max-members-in-memory", max_members_in_memory)):
         if value is not None and value < 1:
             raise InputError(f"found {value} for {name}, expected 1 or more")
@@ -37,10 +39,10 @@ def load_predictor(model: str, computing: Computing) -> DocumentPredictor:
     refuse_no_model(model)
     try:
         if max_members_in_memory is None:
-            network = AutoModelForTokenClassification.from_pretrained(model).to(device)
+            network = AutoModelForTokenClassification.from_pretrained(model, dtype=dtype or "auto").to(device)
         elif hasattr(AutoConfig.from_pretrained(model), "members"):
             placed = {"max_members_in_memory": max_members_in_memory, "device_map": device}
-            network = AutoModelForTokenClassification.from_pretrained(model, **placed)
+            network = AutoModelForTokenClassification.from_pretrained(model, dtype=dtype or "auto", **placed)
         else:
             raise InputError(f"{model} is a single model: max-members-in-memory is about an ensemble")
         tokenizer = AutoTokenizer.from_pretrained(model)

@@ -77,7 +77,9 @@ def predict(
     if disagreement and config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
     keep = keep or MinScores()
-    digest = model_digest(model) if keep == MinScores() else f"{model_digest(model)} {keep}"
+    given = [str(keep)] if keep != MinScores() else []
+    given += [engine.computing.dtype] if engine.computing.dtype else []
+    digest = " ".join([model_digest(model), *given])
     claim = {"model": from_root(model), "digest": digest, "input": from_root(source), "format": format}
     with exclusive(folder), Journal.opened(folder) as journal:
         writer, ranking = WRITERS[format](folder, journal), folder / RANKING
@@ -102,7 +104,7 @@ def _begin(claim: dict, writer: Writer, ranking: Path) -> None:
         return
     elif before | {"digest": claim["digest"]} == claim:
         is_same_model = before["digest"].split()[0] == claim["digest"].split()[0]
-        why = "mentions of other scores are kept" if is_same_model else "the model has changed"
+        why = "other scores or another dtype are asked for" if is_same_model else "the model has changed"
         writer.clear(why)
         ranking.unlink(missing_ok=True)
         print(f"{why}: {journal.totals()[0]} notes are read again", file=sys.stderr)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from clinx import cli
 from clinx.corpora import read_corpus
@@ -63,6 +64,22 @@ def test_mentions_below_a_score_are_not_written_and_another_score_reads_the_note
     assert "4 notes are read again" in capsys.readouterr().err
     assert cli.main([*command, "--min-score", "2"]) == 2
     assert "found 2.0 for min-score, expected a share from 0 to 1" in capsys.readouterr().err
+
+
+def test_another_dtype_reads_the_notes_again(run, notes, tmp_path, capsys, monkeypatch):
+    dtypes, as_before = [], DocumentPredictor.window_batches
+
+    def window_batches(predictor, *texts_and_tokens):
+        dtypes.append(predictor.model.encoder.dtype)
+        return as_before(predictor, *texts_and_tokens)
+
+    monkeypatch.setattr(DocumentPredictor, "window_batches", window_batches)
+    command = ["predict", "--model", run / "model", "--input", notes / "validation", "--output", tmp_path / "out"]
+    for options in ([], ["--dtype", "bfloat16"], ["--dtype", "bfloat16"], []):
+        assert cli.main([*map(str, command), *options]) == 0
+    assert dtypes == [torch.float32, torch.bfloat16, torch.float32]
+    errors = capsys.readouterr().err
+    assert errors.count("other scores or another dtype are asked for: 4 notes are read again") == 2
 
 
 def test_a_target_keeps_what_reached_it_on_the_validation_notes(run, notes, tmp_path, capsys):
