@@ -50,11 +50,13 @@ OF_THE_MACHINE = {  # faults of files that a user can mend, and that need no tra
 }
 
 FULL = os.strerror(errno.ENOSPC)
+SPINS = "10000"  # rounds for which a thread that has no work spins before it sleeps: some microseconds
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; faults of the input or of the machine are one line on standard error and exit status 2."""
     verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # before torch: its threads would spin where other processes compute
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)  # as of a cluster's queue: half-written files are removed
     try:

@@ -37,6 +37,15 @@ def test_the_release_is_told(capsys):
     assert capsys.readouterr().out.startswith("clinx 0.")
 
 
+def test_how_threads_wait_is_set_before_torch_begins_them():
+    code = "import os, sys; from clinx import cli; assert 'torch' not in sys.modules; cli.main(['--version']); "
+    command = [sys.executable, "-c", code + "print(os.environ['GOMP_SPINCOUNT'])"]
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    for given, expected in ({}, cli.SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"):
+        done = subprocess.run(command, env=environment | given, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == expected
+
+
 @pytest.mark.parametrize(
     "fault, message",
     [
