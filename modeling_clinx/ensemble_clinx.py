@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
     from .lattice_clinx import Lattice  # noqa: F401
+    from .lora_clinx import LoRALinear  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .viterbi_clinx import viterbi  # noqa: F401
