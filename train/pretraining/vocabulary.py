@@ -1,6 +1,7 @@
 """A new vocabulary: a Unigram tokenizer as XLM-R has it, learned from texts, and a model with rows for its pieces."""
 
 import copy
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, pad_first: bool = Fal
     """Trains a Unigram tokenizer (Kudo 2018) of at most `vocab_size` pieces.
 
     Punctuation and digits are split off, so that no piece crosses a mention's edge. Pieces of two characters or more
-    that fewer than three of the texts hold are dropped.
+    that fewer than three of the texts hold are dropped. A letter with which words begin is a piece of its own there,
+    other than the letter within a word: so even a word that no piece knows shows where it begins.
 
     Args:
         pad_first: the pad token has the id 0, as in BERT, rather than 1, as in XLM-R: some models count positions from
@@ -43,7 +45,7 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, pad_first: bool = Fal
         vocab_size=vocab_size, special_tokens=[*tokens.values()], unk_token="<unk>", show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer = _without_rare_pieces(tokenizer, texts)
+    tokenizer = _with_first_letters(_without_rare_pieces(tokenizer, texts), texts, vocab_size)
     ends = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=ends
@@ -66,6 +68,26 @@ def _without_rare_pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenize
         if len(piece.removeprefix(SPACE)) <= 1 or n_texts[piece] >= MIN_TEXTS
     ]
     content["model"]["vocab"] = pieces[: len(special)] + sorted(kept)  # by name: scores are rounded by chance
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def _with_first_letters(tokenizer: Tokenizer, texts: Sequence[str], vocab_size: int) -> Tokenizer:
+    """With pieces of a space and a letter where words begin so; the least probable longer pieces make room for them."""
+    n_texts = Counter()  # by piece
+    for text in texts:
+        tokens = tokenizer.encode(text, add_special_tokens=False).tokens
+        pairs = itertools.pairwise(tokens)
+        n_texts.update({SPACE + after[0] for before, after in pairs if before == SPACE and after[0].isalpha()})
+    content = json.loads(tokenizer.to_str())
+    special = len(content["added_tokens"])
+    pieces = dict(content["model"]["vocab"][special:])
+    for piece, n in n_texts.items():
+        if n >= MIN_TEXTS:  # as probable as the letter within a word
+            pieces.setdefault(piece, pieces[piece[-1]])
+    long = sorted((score, piece) for piece, score in pieces.items() if len(piece.removeprefix(SPACE)) > 1)
+    for _, piece in long[: max(0, special + len(pieces) - vocab_size)]:
+        del pieces[piece]
+    content["model"]["vocab"][special:] = sorted(pieces.items())
     return Tokenizer.from_str(json.dumps(content))
 
 

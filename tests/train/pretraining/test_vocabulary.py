@@ -1,5 +1,6 @@
 """A vocabulary that is learned from texts, and a model with rows for its pieces."""
 
+import itertools
 import json
 
 import pytest
@@ -47,6 +48,13 @@ def test_every_piece_stands_in_three_texts_or_is_a_character():
     for piece in pieces:
         assert len(piece.strip("▁")) <= 1 or sum(piece.strip("▁") in text for text in words) >= 3, piece
     assert any(len(piece) > 3 for piece in pieces) and not any("aca" in piece for piece in pieces)
+
+
+def test_a_word_that_no_piece_knows_begins_with_a_letter_that_begins_words():
+    texts = [f"{first}{''.join(rest)}" for first in "mp" for rest in itertools.permutations("aeiou")]
+    vocabulary = train_tokenizer([" ".join(texts[i::9]) for i in range(9)], 40)
+    assert len(vocabulary) <= 40
+    assert {"▁m", "▁p"} <= {*vocabulary.get_vocab()} and "▁" not in vocabulary.tokenize("moooo paaaa mm")
 
 
 def models(vocab_size: int) -> list:
