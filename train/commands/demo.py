@@ -47,7 +47,7 @@ def write_notes(folder: Path, say: Callable[[str], None]) -> dict:
     from ..corpora.formats.brat import write_brat
     from ..corpora.synthetic import ENTITY_TYPES, synthetic_notes
 
-    notes = {"train": synthetic_notes(300, split="train"), "test": synthetic_notes(60, split="validation")}
+    notes = {"train": synthetic_notes(900, split="train"), "test": synthetic_notes(60, split="validation")}
     say(f"Synthetic Spanish and English notes with {len(ENTITY_TYPES)} entity types → {folder} (BRAT)")
     for split, documents in notes.items():
         for document in documents:
