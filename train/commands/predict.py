@@ -113,19 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("brat", "jsonl"), default="brat", help="format of the predictions (default: brat)"
     )
     _add_scores(parser.add_mutually_exclusive_group())
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=16,
-        help="windows that the encoder reads at a time (default: 16, on a CPU no more than threads)",
-    )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: cuda if there is one)")
-    parser.add_argument(
-        "--dtype",
-        choices=("float32", "bfloat16", "float16"),
-        help="number format of the encoder (default: the model repo's). bfloat16 takes half of the memory, and is "
-        "faster on GPUs and on CPUs that compute in it (AVX512-BF16 or AMX), much slower on other CPUs",
-    )
+    _add_computing(parser.add_argument_group("where and how the model computes"))
     parser.add_argument(
         "--keep-going",
         action="store_true",
@@ -137,13 +125,29 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="rank the notes by how much an ensemble's members disagree, in disagreement.tsv: those to annotate next",
     )
-    parser.add_argument(
+    return parser
+
+
+def _add_computing(group) -> None:
+    group.add_argument(
+        "--batch-size",
+        type=int,
+        default=16,
+        help="windows that the encoder reads at a time (default: 16, on a CPU no more than threads)",
+    )
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: cuda if there is one)")
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="number format of the encoder (default: the model repo's). bfloat16 takes half of the memory, and is "
+        "faster on GPUs and on CPUs that compute in it (AVX512-BF16 or AMX), much slower on other CPUs",
+    )
+    group.add_argument(
         "--max-members-in-memory",
         type=int,
         metavar="N",
         help="members of an ensemble that are kept in memory; the others are read from disk, which is slower",
     )
-    return parser
 
 
 def _add_engine(group) -> None:
