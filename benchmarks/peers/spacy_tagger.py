@@ -2,7 +2,7 @@
 
 Whole notes are read, in windows of 128 words that begin every 96 words, as that configuration has it; sentences play no
 part. Its updates of three times 2,000 words would be few for some hundred notes: here they have about as many words as
-the 16 sentences of other peers. Its own words lose one of twelve mentions of MEDDOCAN at their borders, those of a
+the 16 sentences of other peers. Its own words lose one of eleven mentions of MEDDOCAN at their borders, those of a
 regular expression next to none.
 """
 
