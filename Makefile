@@ -1,5 +1,6 @@
 # Two commands do all the set-up: `make demo` and `make test`. Each makes .venv and installs into it. `make peers` makes
-# an environment for every library that benchmarks/peers compares with; they share nothing.
+# an environment for every library that benchmarks/peers compares with; they share nothing, and every file lists all that
+# is needed, so that nothing has to be resolved.
 PYTHON ?= python3
 BIN := .venv/bin
 COMPAT := .compat/transformers-4.57
@@ -27,7 +28,8 @@ peers: .venv/test $(PEERS)
 .peers/%/installed: benchmarks/peers/requirements/%.txt
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --requirement $<
+	$(@D)/bin/pip install --quiet --no-deps --requirement $<
+	$(@D)/bin/pip check
 	touch $@
 
 .venv/demo: pyproject.toml constraints.txt

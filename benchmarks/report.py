@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 import transformers
 
+from clinx.writing import atomic_file
+
 
 def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
@@ -46,5 +48,6 @@ def finish(name: str, result: dict, rows: list[tuple[str, str]], out: str | None
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     line = json.dumps({"benchmark": name, "machine": machine, "threads": torch.get_num_threads(), **versions, **result})
     if out:
-        Path(out).write_text(line + "\n")
+        with atomic_file(Path(out)) as file:
+            file.write(f"{line}\n".encode())
     print(line)

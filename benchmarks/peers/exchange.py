@@ -33,7 +33,6 @@ class Settings(NamedTuple):
     encoder: str  # folder of the language model
     epochs: int
     seed: int
-    language: str  # of the notes, as an ISO 639-1 code
 
 
 def read_notes(path: str | Path) -> list[Note]:
@@ -42,7 +41,7 @@ def read_notes(path: str | Path) -> list[Note]:
     for line in Path(path).read_text(encoding="utf-8").split("\n"):
         if line:
             row = json.loads(line)
-            mentions = [Mention(of["start"], of["end"], of["label"]) for of in row["entities"]]
+            mentions = [Mention(entity["start"], entity["end"], entity["label"]) for entity in row["entities"]]
             notes.append(Note(row["id"], row["text"], mentions))
     return notes
 

@@ -1,25 +1,24 @@
 """flair: a SequenceTagger with a CRF on fine-tuned transformer embeddings that see the sentences around (FLERT).
 
 As its documentation has it for fine-tuning: no RNN, no reprojection, `use_context=True` (64 words on each side, never
-across a note's ends, left out at random in half of the sentences that it learns from), sentences and words by segtok.
+across a note's ends, left out at random in half of the sentences that it learns from).
 """
 
 from collections import Counter
 
 import flair
-from exchange import BATCH_SENTENCES, HEAD_LEARNING_RATE, LEARNING_RATE, Mention
+from exchange import BATCH_SENTENCES, HEAD_LEARNING_RATE, LEARNING_RATE
 from flair.data import Corpus, Sentence
 from flair.datasets import FlairDatapointDataset
 from flair.embeddings import TransformerWordEmbeddings
 from flair.models import SequenceTagger
-from flair.splitter import SegtokSentenceSplitter
 from flair.trainers import ModelTrainer
-from sentences import Word, spans_by_sentence
+from sentences import Span, mentions_of, sentences_of, spans_by_sentence
 
 
 def train(notes, folder, settings):
     flair.set_seed(settings.seed)
-    sentences = [sentence for note in notes for sentence in annotated(note)[0]]
+    sentences = [sentence for note in notes for sentence in annotated(note)]
     corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     embeddings = TransformerWordEmbeddings(
         settings.encoder,
@@ -49,44 +48,42 @@ def load(folder, settings):
     tagger = SequenceTagger.load(folder / "final-model.pt")
 
     def read(texts):
-        notes = [split(text) for text in texts]
-        tagger.predict([sentence for sentences in notes for sentence in sentences], mini_batch_size=BATCH_SENTENCES)
-        return [
-            [
-                Mention(sentence.start_position + span.start_position, sentence.start_position + span.end_position, tag)
-                for sentence in sentences
-                for span in sentence.get_spans("ner")
-                for tag in [span.get_label("ner").value]
-            ]
-            for sentences in notes
-        ]
+        notes = [sentences_of(text) for text in texts]
+        sentences = [sentence for text, words in zip(texts, notes, strict=True) for sentence in linked(text, words)]
+        tagger.predict(sentences, mini_batch_size=BATCH_SENTENCES)
+        in_turn = iter(sentences)
+        return [[mention for words in note for mention in in_note(next(in_turn), words)] for note in notes]
 
     return read
 
 
-def split(text):
-    """Sentences that know their neighbours; those without any word, on which the CRF fails, are left out before."""
-    sentences = [sentence for sentence in SegtokSentenceSplitter().split(text, link_sentences=False) if len(sentence)]
+def linked(text, words_by_sentence):
+    """The sentences of a note, which know their neighbours."""
+    sentences = [Sentence([text[word.start : word.end] for word in words]) for words in words_by_sentence]
     Sentence.set_context_for_sentences(sentences)
     return sentences
 
 
 def annotated(note):
-    """The sentences of a note with its mentions, and what of these is lost."""
-    sentences = split(note.text)
-    places = [
-        [
-            Word(sentence.start_position + token.start_position, sentence.start_position + token.end_position)
-            for token in sentence
-        ]
-        for sentence in sentences
-    ]
-    by_sentence, lost = spans_by_sentence(note.mentions, places)
-    for sentence, spans in zip(sentences, by_sentence, strict=True):
+    """The sentences of a note with its mentions."""
+    words_by_sentence = sentences_of(note.text)
+    sentences = linked(note.text, words_by_sentence)
+    for sentence, spans in zip(sentences, spans_by_sentence(note.mentions, words_by_sentence)[0], strict=True):
         for span in spans:
             sentence[span.first : span.stop].add_label("ner", span.label)
-    return sentences, lost
+    return sentences
+
+
+def in_note(sentence, words):
+    """The entities of a sentence as places in the note."""
+    return mentions_of(
+        [
+            Span(entity.tokens[0].idx - 1, entity.tokens[-1].idx, entity.get_label("ner").value)
+            for entity in sentence.get_spans("ner")
+        ],
+        words,
+    )
 
 
 def lost_mentions(notes, settings):
-    return sum((annotated(note)[1] for note in notes), Counter())
+    return sum((spans_by_sentence(note.mentions, sentences_of(note.text))[1] for note in notes), Counter())

@@ -1,10 +1,11 @@
 """GLiNER: spans of up to twelve words are compared with the names of the entity types, which are read with the text.
 
 The model is built on the encoder anew and learns from the names of all types in every sentence, as it is used: with a
-closed set of types there are no others to draw. Sentences are those of spaCy's rules, as 384 words and the names do not
-fit into 512 subwords; words are those of its own splitter. Its packing of sentences into one sequence works only
-with DeBERTa, ModernBERT and T5: releases 0.2.24 to 0.2.29 lose the input of any other encoder ("You must specify
-exactly one of input_ids or inputs_embeds"), so that sentences are padded here.
+closed set of types there are no others to draw. It reads sentences, as 384 words and the names do not fit into 512
+subwords. Its own words keep what a hyphen joins, and so lose one of fifty mentions of PharmaCoNER: it is given others.
+Its packing of sentences into one sequence works only with DeBERTa, ModernBERT and T5: releases 0.2.24 to 0.2.29 lose
+the input of any other encoder ("You must specify exactly one of input_ids or inputs_embeds"), so that sentences are
+padded here.
 """
 
 import json
@@ -13,8 +14,7 @@ from collections import Counter
 import torch
 from exchange import BATCH_SENTENCES, LEARNING_RATE, Mention, labels_of
 from gliner import GLiNER, GLiNERConfig
-from gliner.data_processing.tokenizer import WordsSplitter
-from sentences import Word, sentence_splitter, spans_by_sentence
+from sentences import WORD, sentences_of, spans_by_sentence
 from transformers import set_seed
 
 
@@ -26,16 +26,16 @@ def train(notes, folder, settings):
     set_seed(settings.seed)
     labels = labels_of(notes)
     names = {label: name_of(label) for label in labels}
-    split, examples = sentence_splitter(settings.language), []
+    examples = []
     for note in notes:
-        sentences = words_of(note.text, split)
+        sentences = sentences_of(note.text)
         for words, spans in zip(sentences, spans_by_sentence(note.mentions, sentences)[0], strict=True):
-            here = {names[span.label] for span in spans}
+            present = {names[span.label] for span in spans}
             examples.append(
                 {
                     "tokenized_text": [note.text[word.start : word.end] for word in words],
                     "ner": [[span.first, span.stop - 1, names[span.label]] for span in spans],
-                    "ner_negatives": [name for name in names.values() if name not in here],
+                    "ner_negatives": [name for name in names.values() if name not in present],
                 }
             )
     config = GLiNERConfig(
@@ -64,18 +64,20 @@ def train(notes, folder, settings):
 def load(folder, settings):
     labels = json.loads((folder / "names.json").read_text())
     model = GLiNER.from_pretrained(str(folder), local_files_only=True).eval()
-    split = sentence_splitter(settings.language)
+    model.data_processor.words_splitter = words_of
 
     def read(texts):
         sentences = [
             (number, words[0].start, text[words[0].start : words[-1].end])
             for number, text in enumerate(texts)
-            for words in split(text)
+            for words in sentences_of(text)
         ]
         rows = model.inference([text for _, _, text in sentences], [*labels], batch_size=BATCH_SENTENCES)
         notes = [[] for _ in texts]
-        for (number, start, _), found in zip(sentences, rows, strict=True):
-            notes[number] += [Mention(start + of["start"], start + of["end"], labels[of["label"]]) for of in found]
+        for (number, start, _), entities in zip(sentences, rows, strict=True):
+            notes[number] += [
+                Mention(start + row["start"], start + row["end"], labels[row["label"]]) for row in entities
+            ]
         return notes
 
     return read
@@ -86,20 +88,15 @@ def name_of(label):
     return label.replace("_", " ").replace("-", " ").lower()
 
 
-def words_of(text, split):
-    """Sentences of GLiNER's own words."""
-    splitter, sentences = WordsSplitter("whitespace"), []
-    for words in split(text):
-        start = words[0].start
-        own = splitter(text[start : words[-1].end])
-        sentences.append([Word(start + first, start + last) for _, first, last in own])
-    return sentences
+def words_of(text):
+    """The words of a sentence, as GLiNER wants them cut: each with its place."""
+    return [(word[0], *word.span()) for word in WORD.finditer(text)]
 
 
 def lost_mentions(notes, settings):
-    split, lost = sentence_splitter(settings.language), Counter()
+    lost = Counter()
     for note in notes:
-        by_sentence, of_note = spans_by_sentence(note.mentions, words_of(note.text, split))
+        by_sentence, of_note = spans_by_sentence(note.mentions, sentences_of(note.text))
         lost += of_note
         lost[f"longer than {WIDEST} words"] += sum(
             span.stop - span.first > WIDEST for spans in by_sentence for span in spans

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, Trainer, Training
 
 WINDOW, CONTEXT = 512, 32  # subwords
 TAGS = {"O": 0, "B": 1, "I": 2}
-WINDOWS_OF_AN_UPDATE = 2  # hold about as many sentences as the batches of the other peers
+WINDOWS_OF_AN_UPDATE = 1  # holds about as many sentences as the batches of the other peers
 
 
 class MultiHeadCRF(nn.Module):
@@ -49,7 +49,7 @@ class MultiHeadCRF(nn.Module):
         total = 0
         for k, scores in enumerate(self.emissions(input_ids, attention_mask)):
             inside = pad_sequence(
-                [of[slice(*core)] for of, core in zip(scores, cores.tolist(), strict=True)], batch_first=True
+                [row[slice(*core)] for row, core in zip(scores, cores.tolist(), strict=True)], batch_first=True
             )
             total = total - self.crfs[k](inside, labels[..., k], mask, reduction="token_mean")
         return {"loss": total}
@@ -134,8 +134,8 @@ def subwords(tokenizer, text):
 
 def windows(tokenizer, ids):
     """Windows of a note: their subwords, and where their core is, in them ("core") and in the note (start, stop)."""
-    room = WINDOW - 2  # beside the special tokens
-    step = room if len(ids) <= room else room - 2 * CONTEXT
+    longest = WINDOW - 2  # beside the special tokens
+    step = longest if len(ids) <= longest else longest - 2 * CONTEXT
     for start in range(0, len(ids), step):
         stop = min(start + step, len(ids))
         first = max(0, start - CONTEXT)
@@ -151,7 +151,7 @@ def collator(tokenizer):
         ids = [window["input_ids"] for window in windows]
         batch = {
             "input_ids": pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id),
-            "attention_mask": pad_sequence([torch.ones_like(of) for of in ids], batch_first=True),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
             "cores": torch.tensor([window["core"] for window in windows]),
         }
         if "labels" in windows[0]:

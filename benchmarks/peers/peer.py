@@ -1,12 +1,12 @@
 """One peer, in an environment of its own: trains on notes, or reads notes in rounds that the comparison asks for.
 
     .peers/flair/bin/python benchmarks/peers/peer.py flair train --notes train.jsonl --folder work/flair \\
-        --encoder ENCODER --epochs 10 --seed 1 --language es
+        --encoder ENCODER --epochs 10 --seed 1
     .peers/flair/bin/python benchmarks/peers/peer.py flair predict --notes test.jsonl --folder work/flair
 
 Imports nothing of clinx. `train` writes the model and, last, `training.json`. `predict` loads the model, says so in a
-line of JSON, reads all notes for every line `go` on standard input and answers with the seconds; when the input ends,
-it writes `predictions.jsonl` into the folder and says how much memory it took at most, and how many mentions its way of
+line of JSON, reads all notes for every line on standard input and answers with the seconds; when the input ends, it
+writes `predictions.jsonl` into the folder and says how much memory it took at most, and how many mentions its way of
 reading cannot express. What libraries print goes to standard error.
 """
 
@@ -15,10 +15,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
 
-from exchange import Note, Settings, read_notes, write_notes
+from exchange import Settings, read_notes, write_notes
 
 
 PACKAGES = (
@@ -58,26 +59,24 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--encoder", required=True, help="folder of the language model")
             options.add_argument("--epochs", required=True, type=int, help="passes over the notes")
             options.add_argument("--seed", required=True, type=int)
-            options.add_argument("--language", required=True, help="language of the notes, as an ISO 639-1 code")
     return parser
 
 
 def train(peer, args) -> None:
     """Trains, measures, and counts the mentions that the peer's way of reading cannot express."""
-    notes, settings = read_notes(args.notes), Settings(args.encoder, args.epochs, args.seed, args.language)
+    notes, settings = read_notes(args.notes), Settings(args.encoder, args.epochs, args.seed)
     args.folder.mkdir(parents=True, exist_ok=True)
-    start, cpu_start = time.perf_counter(), time.process_time()
-    peer.train(notes, args.folder, settings)
     result = {
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": time.process_time() - cpu_start,
+        **seconds_of(lambda: peer.train(notes, args.folder, settings)),
         "memory_mib": peak_memory_mib(),
         "mentions": sum(len(note.mentions) for note in notes),
         "lost": dict(peer.lost_mentions(notes, settings)),
         "versions": {name: version for name in PACKAGES if (version := installed_version(name))},
         "settings": settings._asdict(),
     }
-    (args.folder / "training.json").write_text(json.dumps(result, indent=2) + "\n")
+    unfinished = args.folder / "training.json.unfinished"
+    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    unfinished.replace(args.folder / "training.json")
 
 
 def predict(peer, args, answers) -> None:
@@ -89,20 +88,25 @@ def predict(peer, args, answers) -> None:
     notes = read_notes(args.notes)
     texts = [note.text for note in notes]
     settings = Settings(**json.loads((args.folder / "training.json").read_text())["settings"])
-    start = time.perf_counter()
-    read = peer.load(args.folder, settings)
-    answer(load_seconds=time.perf_counter() - start)
-    predicted = None
+    read, predicted = peer.load(args.folder, settings), []
+    answer(loaded=True)
+
+    def read_all() -> None:
+        predicted[:] = read(texts)
+
     for _ in sys.stdin:
-        start = time.perf_counter()
-        predicted = read(texts)
-        answer(seconds=time.perf_counter() - start)
-    if predicted is None:
-        predicted = read(texts)
+        answer(**seconds_of(read_all))
     memory = peak_memory_mib()
-    found = [Note(note.id, note.text, mentions) for note, mentions in zip(notes, predicted, strict=True)]
-    write_notes(found, args.folder / "predictions.jsonl")
+    as_predicted = [note._replace(mentions=mentions) for note, mentions in zip(notes, predicted, strict=True)]
+    write_notes(as_predicted, args.folder / "predictions.jsonl")
     answer(reading_memory_mib=memory, test_lost=dict(peer.lost_mentions(notes, settings)))
+
+
+def seconds_of(work: Callable[[], None]) -> dict[str, float]:
+    """Seconds that passed, and those of the processor, in this process and those that it started."""
+    start, cpu_start = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return {"seconds": time.perf_counter() - start, "cpu_seconds": sum(os.times()[:4]) - cpu_start}
 
 
 def peak_memory_mib() -> float:

@@ -1,11 +1,18 @@
 """Notes as sentences of words, for the peers that read these: mentions as spans of words, and back."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from exchange import Mention
+
+
+WORD = re.compile(r"\w+|[^\w\s]")
+SENTENCE_BORDER = re.compile(  # a line's end, or a full stop after three letters or digits and before a capital letter
+    r"\n|(?<=\w\w\w[.!?])(?<!\bDra\.)(?<!\bAvda\.)(?<!\bCtra\.)\s+(?=[A-ZÁÉÍÓÚÜÑ¿¡])"
+)
 
 
 class Word(NamedTuple):
@@ -23,21 +30,14 @@ class Span(NamedTuple):
     label: str
 
 
-def sentence_splitter(language: str):
-    """What cuts a text into sentences of `Word`s, as spaCy's rules for this language do."""
-    import spacy  # not above: some peers have no spaCy
-
-    nlp = spacy.blank(language)
-    nlp.add_pipe("sentencizer")
-
-    def split(text: str) -> list[list[Word]]:
-        sentences = [
-            [Word(token.idx, token.idx + len(token)) for token in sentence if not token.is_space]
-            for sentence in nlp(text).sents
-        ]
-        return [words for words in sentences if words]
-
-    return split
+def sentences_of(text: str) -> list[list[Word]]:
+    """The words of a text, runs of letters and digits or single other characters, in sentences."""
+    borders = [0, *(border.end() for border in SENTENCE_BORDER.finditer(text)), len(text)]
+    sentences = [
+        [Word(*word.span()) for word in WORD.finditer(text, start, stop)]
+        for start, stop in zip(borders, borders[1:], strict=False)
+    ]
+    return [words for words in sentences if words]
 
 
 def spans_by_sentence(
@@ -52,18 +52,18 @@ def spans_by_sentence(
     sentence_ends = []
     for sentence in sentences:
         sentence_ends.append(len(sentence) + (sentence_ends[-1] if sentence_ends else 0))
-    spans, taken, lost = [[] for _ in sentences], set(), Counter()
-    for mention in sorted(mentions, key=lambda of: of.start - of.end):
+    spans, occupied, lost = [[] for _ in sentences], set(), Counter()
+    for mention in sorted(mentions, key=lambda mention: mention.start - mention.end):
         first, stop = bisect_right(ends, mention.start), bisect_left(starts, mention.end)
         number = bisect_right(sentence_ends, first)
         if first < stop and stop > sentence_ends[number]:
             lost["crosses a sentence border"] += 1
         elif first >= stop or starts[first] != mention.start or ends[stop - 1] != mention.end:
             lost["begins or ends inside a word"] += 1
-        elif not taken.isdisjoint(range(first, stop)):
+        elif not occupied.isdisjoint(range(first, stop)):
             lost["overlaps a longer mention"] += 1
         else:
-            taken.update(range(first, stop))
+            occupied.update(range(first, stop))
             before = sentence_ends[number - 1] if number else 0
             spans[number].append(Span(first - before, stop - before, mention.label))
     return [sorted(of_sentence) for of_sentence in spans], lost

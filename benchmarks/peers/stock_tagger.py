@@ -10,7 +10,7 @@ from collections import Counter
 
 import torch
 from exchange import BATCH_SENTENCES, LEARNING_RATE, Mention, labels_of
-from sentences import bio_tags, sentence_splitter, spans_by_sentence
+from sentences import bio_tags, sentences_of, spans_by_sentence
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -33,9 +33,9 @@ def train(notes, folder, settings):
     model = AutoModelForTokenClassification.from_pretrained(
         settings.encoder, dtype=torch.float32, id2label=dict(enumerate(tags)), label2id=ids
     )
-    split, examples = sentence_splitter(settings.language), []
+    examples = []
     for note in notes:
-        sentences = split(note.text)
+        sentences = sentences_of(note.text)
         for words, spans in zip(sentences, spans_by_sentence(note.mentions, sentences)[0], strict=True):
             inputs = encode(tokenizer, note.text, words)
             labels = [ids[tag] for tag in bio_tags(spans, len(words))]
@@ -66,10 +66,9 @@ def load(folder, settings):
         stride=STRIDE,
         batch_size=BATCH_SENTENCES,
     )
-    split = sentence_splitter(settings.language)
 
     def read(texts):
-        notes = [split(text) for text in texts]
+        notes = [sentences_of(text) for text in texts]
         sentences = [
             [text[word.start : word.end] for word in words]
             for text, note in zip(texts, notes, strict=True)
@@ -115,13 +114,12 @@ def in_note(rows, words):
 
 
 def lost_mentions(notes, settings):
-    tokenizer, split = AutoTokenizer.from_pretrained(settings.encoder), sentence_splitter(settings.language)
-    lost = Counter()
+    tokenizer, lost = AutoTokenizer.from_pretrained(settings.encoder), Counter()
     for note in notes:
-        sentences = split(note.text)
+        sentences = sentences_of(note.text)
         by_sentence, of_note = spans_by_sentence(note.mentions, sentences)
         lost += of_note
         for words, spans in zip(sentences, by_sentence, strict=True):
-            read = {*encode(tokenizer, note.text, words).word_ids()}
-            lost["truncated in training"] += sum(span.stop - 1 not in read for span in spans)
+            kept = {*encode(tokenizer, note.text, words).word_ids()}
+            lost["truncated in training"] += sum(span.stop - 1 not in kept for span in spans)
     return lost

@@ -1,6 +1,7 @@
 """What the comparison with peers does without them: mentions as spans of words and back, lines of code, errors."""
 
 import json
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 
-PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"
+PROJECT = Path(__file__).parents[2]
+PEERS = PROJECT / "benchmarks" / "peers"
 TEXT = "Ana Ruiz, 54 años. Vive en Vigo."
 
 
@@ -20,20 +22,6 @@ def of_peers(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def cut(text):
-    """Words of a text in sentences that end at a full stop."""
-    import re
-
-    from sentences import Word
-
-    sentences = [[]]
-    for match in re.finditer(r"\w+|[^\w\s]", text):
-        sentences[-1].append(Word(*match.span()))
-        if match[0] == ".":
-            sentences.append([])
-    return [words for words in sentences if words]
-
-
 def mentions(*spans):
     from exchange import Mention
 
@@ -41,17 +29,30 @@ def mentions(*spans):
 
 
 def test_mentions_come_back_from_tags_exactly():
-    from sentences import bio_tags, mentions_of, spans_by_sentence, spans_of_bio
+    from sentences import bio_tags, mentions_of, sentences_of, spans_by_sentence, spans_of_bio
 
     given = mentions((0, 8, "NAME"), (10, 17, "AGE"), (27, 31, "PLACE"))
-    sentences = cut(TEXT)
-    spans, lost = spans_by_sentence(given, sentences)
+    sentences = sentences_of(TEXT)
+    by_sentence, lost = spans_by_sentence(given, sentences)
     back = [
         mention
-        for words, of in zip(sentences, spans, strict=True)
-        for mention in mentions_of(spans_of_bio(bio_tags(of, len(words))), words)
+        for words, spans in zip(sentences, by_sentence, strict=True)
+        for mention in mentions_of(spans_of_bio(bio_tags(spans, len(words))), words)
     ]
     assert back == given and not lost
+
+
+def test_sentences_end_with_lines_and_full_stops_but_not_after_abbreviations_and_numbers():
+    from sentences import sentences_of
+
+    text = "\ufeffLa Dra. Ruiz vive en Avda. Sur, 1.5 km de C. Real. Fuma (10-15).\n\n \n¿Bebe? No.\u2028Niega todo"
+    words = [[text[word.start : word.end] for word in sentence] for sentence in sentences_of(text)]
+    assert [" ".join(sentence) for sentence in words] == [
+        "\ufeff La Dra . Ruiz vive en Avda . Sur , 1 . 5 km de C . Real .",
+        "Fuma ( 10 - 15 ) .",
+        "¿ Bebe ?",
+        "No . Niega todo",
+    ]
 
 
 def test_neighbours_of_one_type_stay_two_mentions():
@@ -79,17 +80,17 @@ def test_a_tag_that_continues_nothing_begins_a_mention():
     ],
 )
 def test_what_words_and_sentences_cannot_express_is_counted(span, reason):
-    from sentences import spans_by_sentence
+    from sentences import sentences_of, spans_by_sentence
 
-    spans, lost = spans_by_sentence(mentions(span), cut(TEXT))
+    spans, lost = spans_by_sentence(mentions(span), sentences_of(TEXT))
     assert lost == (Counter({reason: 1}) if reason else Counter())
     assert sum(map(len, spans)) == (reason is None)
 
 
 def test_the_longest_of_overlapping_mentions_stays():
-    from sentences import Span, spans_by_sentence
+    from sentences import Span, sentences_of, spans_by_sentence
 
-    spans, lost = spans_by_sentence(mentions((0, 3, "X"), (0, 8, "Y")), cut(TEXT))
+    spans, lost = spans_by_sentence(mentions((0, 3, "X"), (0, 8, "Y")), sentences_of(TEXT))
     assert spans[0] == [Span(0, 2, "Y")] and lost == {"overlaps a longer mention": 1}
 
 
@@ -99,8 +100,8 @@ def test_places_of_the_stock_pipeline_become_places_in_the_note():
 
     words = [Word(4, 7), Word(9, 10), Word(10, 15)]  # "abc", ",", "defgh": joined "abc , defgh"
     rows = [(0, 3), (4, 5), (6, 11), (0, 11), (1, 8)]
-    found = in_note([{"start": start, "end": end, "entity_group": "X"} for start, end in rows], words)
-    assert [of[:2] for of in found] == [(4, 7), (9, 10), (10, 15), (4, 15), (5, 12)]
+    entities = in_note([{"start": start, "end": end, "entity_group": "X"} for start, end in rows], words)
+    assert [entity[:2] for entity in entities] == [(4, 7), (9, 10), (10, 15), (4, 15), (5, 12)]
 
 
 def test_a_mention_outside_of_its_text_is_not_written(tmp_path):
@@ -146,12 +147,15 @@ def lost_mentions(notes):
 SHARED = '''"""What is shared."""
 
 
+BORDER = "."  # of sentences
+
+
 def split(text):
     """Cuts."""
-    return cut(text)
+    return cut(text, BORDER)
 
 
-def cut(text):
+def cut(text, border):
     return text
 
 
@@ -165,17 +169,17 @@ def test_lines_of_code_are_those_that_a_user_writes(tmp_path):
 
     (tmp_path / "some_tagger.py").write_text(MODULE)
     (tmp_path / "sentences.py").write_text(SHARED)
-    assert lines_of(tmp_path / "some_tagger.py") == (6, 4)
+    assert lines_of(tmp_path / "some_tagger.py") == (6, 5)
 
 
 @pytest.mark.parametrize("module", sorted(PEERS.glob("*_tagger.py")), ids=lambda path: path.stem)
-def test_every_peer_keeps_to_the_contract_and_has_an_environment(module):
+def test_every_peer_keeps_to_the_contract(module):
     import ast
 
     from code_lines import lines_of
 
     functions = {
-        node.name: [of.arg for of in node.args.args]
+        node.name: [argument.arg for argument in node.args.args]
         for node in ast.parse(module.read_text()).body
         if isinstance(node, ast.FunctionDef)
     }
@@ -183,14 +187,23 @@ def test_every_peer_keeps_to_the_contract_and_has_an_environment(module):
     assert functions["load"] == ["folder", "settings"]
     assert functions["lost_mentions"] == ["notes", "settings"]
     assert lines_of(module).own > 10
-    name = module.stem.removesuffix("_tagger")
-    assert name == "clinx" or "torch==2.13.0\n" in (PEERS / "requirements" / f"{name}.txt").read_text()
 
 
-def corpus(path, *texts):
-    rows = [{"id": str(i), "text": text, "entities": []} for i, text in enumerate(texts)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+def test_every_environment_is_that_of_a_peer_and_has_the_torch_of_all():
+    torch = next(line for line in (PROJECT / "constraints.txt").read_text().split("\n") if line.startswith("torch=="))
+    for requirements in (PEERS / "requirements").iterdir():
+        assert (PEERS / f"{requirements.stem}_tagger.py").exists()
+        assert torch in requirements.read_text().split("\n")
+
+
+def corpus(folder, train, dev):
+    """A corpus of the given texts, whose first three characters are a mention."""
+    folder.mkdir()
+    for part, texts in (("train", train), ("dev", dev)):
+        entities = [{"start": 0, "end": 3, "label": "X"}]
+        rows = [{"id": f"{part}-{i}", "text": text, "entities": entities} for i, text in enumerate(texts)]
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(folder)
 
 
 def test_a_missing_environment_is_named_before_anything_is_read(monkeypatch, tmp_path):
@@ -198,7 +211,7 @@ def test_a_missing_environment_is_named_before_anything_is_read(monkeypatch, tmp
 
     monkeypatch.setattr(compare, "ENVIRONMENTS", tmp_path)
     with pytest.raises(SystemExit, match="no environment of flair; run make peers"):
-        compare.main(["--peers", "clinx", "flair", "--train", "/nowhere"])
+        compare.main(["--peers", "clinx", "flair", "--corpora", "/nowhere"])
 
 
 def test_an_unknown_peer_is_refused(capsys):
@@ -209,23 +222,89 @@ def test_an_unknown_peer_is_refused(capsys):
     assert "invalid choice: 'nobody'" in capsys.readouterr().err
 
 
-def test_a_note_that_judges_must_not_be_learned_from(tmp_path):
+def test_a_note_to_evaluate_on_must_not_be_learned_from(tmp_path):
     import compare
 
-    train, test = corpus(tmp_path / "a.jsonl", "uno", "dos"), corpus(tmp_path / "b.jsonl", "tres", "dos")
-    with pytest.raises(SystemExit, match="^1: found this note among those to learn from too"):
-        compare.main(["--peers", "clinx", "--train", train, "--test", test, "--work", str(tmp_path / "work")])
+    notes = corpus(tmp_path / "notes", ["uno.", "dos."], ["tres.", "dos."])
+    with pytest.raises(SystemExit, match="found note dev-1 in both train and dev"):
+        compare.main(["--peers", "clinx", "--corpora", notes, "--work", str(tmp_path / "work")])
 
 
-def test_a_peer_is_trained_again_only_when_something_that_it_depends_on_has_changed(tmp_path):
+PEER = """
+from exchange import Mention
+
+
+def train(notes, folder, settings):
+    {train}
+
+
+def load(folder, settings):
+    def read(texts):
+        {read}
+        return [[Mention(0, {end}, "X")] for text in texts]
+
+    return read
+
+
+def lost_mentions(notes, settings):
+    return {{"too long": 1}}
+"""
+
+
+@pytest.fixture
+def peers(monkeypatch, tmp_path):
+    """The comparison, with peers that know where all mentions are, do not, and fail at one thing or the other."""
     import compare
 
-    args = compare.parser().parse_args(["--work", str(tmp_path)])
-    corpus(tmp_path / "train.jsonl", "uno")
-    before = compare.settings_of(args, "stock")
-    assert compare.settings_of(args, "stock") == before
-    args.epochs += 1
-    assert compare.settings_of(args, "stock") != before
-    args.epochs -= 1
-    corpus(tmp_path / "train.jsonl", "dos")
-    assert compare.settings_of(args, "stock") != before
+    folder = tmp_path / "peers"
+    folder.mkdir()
+    for part in ("peer", "exchange", "sentences"):
+        shutil.copy(PEERS / f"{part}.py", folder)
+    fails = "raise RuntimeError('out of memory')"
+    made = {
+        "clinx": {"train": "pass", "read": "pass", "end": 3},
+        "wrong": {"train": "print('noise')", "read": "print('noise')", "end": 2},
+        "no_training": {"train": fails, "read": "pass", "end": 3},
+        "no_reading": {"train": "pass", "read": fails, "end": 3},
+    }
+    for name, parts in made.items():
+        (folder / f"{name}_tagger.py").write_text(PEER.format(**parts))
+    monkeypatch.setattr(compare, "HERE", folder)
+    monkeypatch.setattr(compare, "PEERS", tuple(made))
+    notes = corpus(tmp_path / "notes", ["uno."], ["dos.", "tres."])
+    options = ["--corpora", notes, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "new" / "peers.json")]
+    return lambda *more: compare.main([*options, "--peers", *made, "--repeats", "1", *more])
+
+
+def test_peers_that_fail_are_named_and_the_others_compared(peers, tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        peers()
+    messages = str(stop.value).split("\n")
+    assert [message.split(";")[0] for message in messages] == [
+        "notes: no_training could not be trained",
+        "notes: no_reading could not read the notes",
+    ]
+    assert all(message.endswith("RuntimeError: out of memory") for message in messages)
+    result = json.loads((tmp_path / "new" / "peers.json").read_text())["corpora"]["notes"]
+    assert result["failed"].keys() == {"no_training", "no_reading"}
+    ours, wrong = result["peers"]["clinx"], result["peers"]["wrong"]
+    assert (ours["f1"], wrong["f1"], wrong["difference"], wrong["interval"]) == (1, 0, -1, [-1, -1])
+    assert wrong["speed_of_clinx"] > 0 and wrong["test_lost"] == {"too long": 1} and "difference" not in ours
+
+
+def test_a_peer_is_trained_again_only_when_something_that_it_depends_on_has_changed(peers, tmp_path, capsys):
+    def trained():
+        peers("--peers", "clinx", "wrong")
+        lines = capsys.readouterr().err.split("\n")
+        return {line.split()[1] for line in lines if "is being trained" in line}
+
+    assert trained() == {"clinx", "wrong"}
+    assert trained() == set()
+    with open(tmp_path / "peers" / "wrong_tagger.py", "a") as file:
+        file.write("EPOCHS = 2\n")
+    assert trained() == {"wrong"}
+    (tmp_path / "work" / "notes" / "clinx" / "training.json").unlink()  # as when its training was interrupted
+    assert trained() == {"clinx"}
+    corpus(tmp_path / "other", ["cuatro."], ["dos.", "tres."])
+    shutil.copy(tmp_path / "other" / "train.jsonl", tmp_path / "notes")
+    assert trained() == {"clinx", "wrong"}
