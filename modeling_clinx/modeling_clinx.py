@@ -44,8 +44,7 @@ def new_encoder(config) -> PreTrainedModel:
     """The encoder of a configuration, with the adapters of all members if it has any."""
     encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
     if config.lora_rank:
-        n_members = 1 if config.vote is None else len(config.members)
-        add_adapters(encoder, config.lora_rank, config.lora_alpha, n_members)
+        add_adapters(encoder, config.lora_rank, config.lora_alpha, len(getattr(config, "members", "1")))
     return encoder
 
 
