@@ -4,7 +4,6 @@
 `ClinXEnsembleForTokenClassification.from_members`.
 """
 
-import copy
 import json
 import re
 from pathlib import Path
@@ -17,8 +16,6 @@ from transformers.utils import cached_file
 from transformers.utils.hub import extract_commit_hash
 
 from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
-from .ensemble_clinx import ClinXEnsembleForTokenClassification
-from .lora_clinx import add_adapters, merge_adapters, share_encoder
 from .modeling_clinx import ClinXForTokenClassification, ClinXModel, without_pooler
 
 
@@ -50,13 +47,11 @@ def from_encoder(
     special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
     model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
     model.encoder = encoder
-    if model.config.lora_rank:
-        add_adapters(encoder, model.config.lora_rank, model.config.lora_alpha)
     return model
 
 
 def load_encoder(name_or_path: str, hub_kwargs: dict | None = None, member: int = 0):
-    """An encoder in float32 without adapters, and its fast tokenizer; arguments and errors as of `from_encoder`."""
+    """An encoder in float32, and its fast tokenizer; arguments and errors are those of `from_encoder`."""
     hub_kwargs = hub_kwargs or {}
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
     if not tokenizer.is_fast:
@@ -71,7 +66,6 @@ def load_encoder(name_or_path: str, hub_kwargs: dict | None = None, member: int 
     else:
         encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
         encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
-    merge_adapters(encoder, [0])
     return encoder, tokenizer
 
 
@@ -92,24 +86,8 @@ def load_member(name_or_path: str, member: int = 0, **kwargs) -> ClinXForTokenCl
     if settings["model_type"] == ClinXConfig.model_type:
         return ClinXForTokenClassification.from_pretrained(name_or_path, **kwargs)
     config = ClinXEnsembleConfig.from_pretrained(name_or_path, **hub_kwargs)
-    if config.lora_rank:
-        ensemble = ClinXEnsembleForTokenClassification.from_pretrained(name_or_path, **kwargs)
-        return without_adapters(ensemble, [member])
     renamed = {rf"^members\.{member}\.": ""}
     return _OneMember.from_pretrained(name_or_path, config=config, key_mapping=renamed, **kwargs)
-
-
-def without_adapters(ensemble, members: list[int]) -> ClinXForTokenClassification:
-    """The first of these members of an ensemble, with the mean of their adapters added to its encoder's weights.
-
-    It is the ensemble's no more, whose encoder it takes.
-    """
-    member = ensemble.members[members[0]]
-    member.encoder = member.encoder  # its own, where it was another member's
-    merge_adapters(member.encoder, members)
-    member.config = copy.deepcopy(member.config)
-    member.config.lora_rank = None
-    return member
 
 
 def max_positions(encoder) -> int | None:
@@ -185,8 +163,6 @@ def from_members(cls, members, *, vote: str = "majority", **kwargs):
     )
     if len({member.encoder.dtype for member in ensemble.members}) > 1:
         ensemble.float()
-    if config.lora_rank:
-        share_encoder(list(ensemble.members))
     return ensemble.eval()
 
 

@@ -11,8 +11,7 @@ CHOICES = {
     "segmentation": ("packed", "sentence"),
     "vote": ("majority", "average"),
 }
-_OF_LABELS = ("entity_types", "head", "scheme", "id2label", "label2id", "num_labels")
-_OF_WEIGHTS = (*_OF_LABELS, "lora_rank", "lora_alpha")  # what a load cannot change
+_OF_WEIGHTS = ("entity_types", "head", "scheme", "id2label", "label2id", "num_labels")  # what a load cannot change
 
 
 def _check_choices(**settings: str) -> None:
@@ -84,8 +83,6 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         context_size: subwords of document context on each side of a window's core; at most a quarter of the window.
         window_length: the longest window in subwords, special tokens included.
         dropout: dropout probability before the classifier.
-        lora_rank: the rank of adapters (LoRA) that are trained in the encoder's place; None trains the encoder itself.
-        lora_alpha: adapters are scaled by lora_alpha / lora_rank.
         special_ids: ids of the tokenizer's special tokens, which never carry a label.
         format_version: the version of this format that wrote the configuration.
 
@@ -114,8 +111,6 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         context_size=100,
         window_length=512,
         dropout=0.1,
-        lora_rank=None,
-        lora_alpha=16,
         special_ids=(),
         format_version=FORMAT_VERSION,
         **kwargs,
@@ -125,8 +120,6 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         _check_names(entity_types)
         if context_size < 0 or window_length < 8:
             raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
-        if lora_rank is not None and lora_rank < 1:
-            raise ValueError(f"lora_rank is {lora_rank}, expected at least 1, or none")
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
         self.entity_types = list(entity_types)
         self.head = head
@@ -136,8 +129,6 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         self.context_size = context_size
         self.window_length = window_length
         self.dropout = dropout
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_alpha
         self.special_ids = list(special_ids)
         self.format_version = format_version
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
     from .lattice_clinx import Lattice  # noqa: F401
-    from .lora_clinx import LoRALinear  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .viterbi_clinx import viterbi  # noqa: F401
@@ -57,11 +56,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXEnsembleConfig):
         super().__init__(config)
-        first = [ClinXForTokenClassification(config)] if config.lora_rank else []  # whose encoder they share
-        self.members = nn.ModuleList(first)
-        for number in range(len(first), len(config.members)):
-            shared = (first[0].encoder, number) if first else ()
-            self.members.append(ClinXForTokenClassification(config, *shared))
+        self.members = nn.ModuleList(ClinXForTokenClassification(config) for _ in config.members)
         self._keep_in_fp32_modules_strict = ["classifier"] if config.head == "linear" else ["classifier", "crf"]
         self.post_init()
 
@@ -77,12 +72,10 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         Raises ValueError for `max_members_in_memory` below 1, or with a `device_map` of several devices.
         """
         if max_members_in_memory is not None:
-            config = kwargs.get("config") or cls.config_class.from_pretrained(name_or_path, **kwargs)
-            if config.lora_rank:
-                raise ValueError("max_members_in_memory: this ensemble's members share one encoder, which stays there")
             home = "cpu" if kwargs.get("device_map") is None else kwargs["device_map"]
             if max_members_in_memory < 1 or home == "auto" or isinstance(home, dict):
                 raise ValueError(f"max_members_in_memory is {max_members_in_memory}: at least 1, on one device")
+            config = kwargs.get("config") or cls.config_class.from_pretrained(name_or_path, **kwargs)
             kwargs["device_map"] = {
                 f"members.{i}.{part}": "disk" if part == "encoder" and i >= max_members_in_memory else home
                 for i in range(len(config.members))

@@ -12,7 +12,6 @@ from transformers.utils import ModelOutput, logging
 from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
 from .lattice_clinx import with_float64
-from .lora_clinx import LoRALinear, add_adapters, reading_as
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
@@ -38,14 +37,6 @@ class ClinXOutput(ModelOutput):
     loss: torch.Tensor | None = None  # with labels: negative log-likelihood, the mean over labelled subwords
     logits: torch.Tensor | None = None  # (B, T, 1 + 2 types) log-probabilities of BIO, no gradient; O off the chain
     emissions: torch.Tensor | None = None  # (B, T, K) float32 scores in the CRF's tag space
-
-
-def new_encoder(config) -> PreTrainedModel:
-    """The encoder of a configuration, with the adapters of all members if it has any."""
-    encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
-    if config.lora_rank:
-        add_adapters(encoder, config.lora_rank, config.lora_alpha, len(getattr(config, "members", "1")))
-    return encoder
 
 
 def without_pooler(config) -> dict:
@@ -76,8 +67,6 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
         return embeddings[0]
 
     def _init_weights(self, module):
-        if isinstance(module, LoRALinear):
-            module.reset_adapters()
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=getattr(self.config.encoder, "initializer_range", 0.02))
             nn.init.zeros_(module.bias)
@@ -93,7 +82,7 @@ class ClinXModel(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = new_encoder(config)
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         self.post_init()
 
     def forward(self, *args, **kwargs):
@@ -110,13 +99,9 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
     accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
     _keep_in_fp32_modules_strict = ["classifier", "crf"]
 
-    def __init__(self, config: ClinXConfig, encoder: PreTrainedModel | None = None, member: int = 0):
+    def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.member = 0
-        if encoder is None:
-            self.encoder = new_encoder(config)
-        else:
-            self.read_with(encoder, member)
+        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
         if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
             self._keep_in_fp32_modules_strict = ["classifier"]
         self.dropout = nn.Dropout(config.dropout)
@@ -129,19 +114,13 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         """The models that vote, as an ensemble has several of: this one alone."""
         return [self]
 
-    def read_with(self, encoder: PreTrainedModel, member: int) -> None:
-        """Reads with the encoder of another model, which has adapters of this member, counted from 0."""
-        self._modules.pop("encoder", None)
-        self.__dict__["encoder"], self.member = encoder, member  # so that the weights are those of that model alone
-
     def compute_emissions(self, input_ids, attention_mask=None, token_type_ids=None) -> torch.Tensor:
         """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them.
 
         They lie where the CRF is computed: on the CPU if the model is on Apple's MPS, otherwise beside the model.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        with reading_as(self.member):
-            hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
+        hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = getattr(self.classifier.weight, "dtype", torch.float32)  # a quantized layer has a method there
             return with_float64(self.classifier(self.dropout(hidden).to(dtype)).float())

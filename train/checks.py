@@ -105,8 +105,6 @@ def _model(recipe) -> Iterator[tuple[str, str]]:
             f"revision is {recipe.revision}, but the encoder {recipe.encoder} is a folder, and only a repo on the Hub "
             "has revisions: leave revision out",
         )
-    if is_set(recipe, "lora_alpha") and not recipe.lora_rank:
-        yield "lora_alpha", "lora_alpha scales adapters, and there are none: set lora_rank, or leave it out"
     longest = longest_context(recipe.window_length)
     if recipe.context_size > longest and recipe.context_size != SETTINGS["context_size"].default:
         yield (

@@ -97,14 +97,6 @@ class ModelSettings:
         512, "Longest window in subwords, with special tokens.", published=True, numbers=Numbers(minimum=8)
     )
     dropout: float = setting(0.1, "Dropout probability before the classifier.", published=True, numbers=PROBABILITY)
-    lora_rank: int | None = setting(
-        None,
-        "Rank of adapters (LoRA), which are trained in each linear layer of the encoder in its place: an ensemble's "
-        "members then share it.",
-        published=True,
-        numbers=COUNT,
-    )
-    lora_alpha: float = setting(16, "Adapters are scaled by lora_alpha / lora_rank.", published=True, numbers=POSITIVE)
 
 
 @dataclass(frozen=True, kw_only=True)

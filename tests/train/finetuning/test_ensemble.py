@@ -51,38 +51,6 @@ def test_members_and_their_ensemble_and_soup_are_complete_model_repos(ensemble_r
     assert not list(ensemble_run.rglob("checkpoint-*"))
 
 
-def test_members_with_adapters_share_the_encoder_that_they_began_with(few, tiny_encoder_dir, tmp_path):
-    settings = (
-        "--splits",
-        2,
-        "--lora_rank",
-        4,
-        "--head_learning_rate",
-        1e-2,
-        "--soup",
-        "--output_dir",
-        tmp_path / "run",
-    )
-    assert clinx("finetune", few, *settings) == 0
-    before, after = (
-        load_file(tiny_encoder_dir / "model.safetensors"),
-        load_file(tmp_path / "run/model/model.safetensors"),
-    )
-    shared = {name.removeprefix("members.0.encoder."): weight for name, weight in after.items() if ".encoder." in name}
-    adapters = {name for name in shared if "lora_" in name}
-    assert all(torch.equal(shared[name], before[name]) for name in shared.keys() - adapters)
-    assert all(weight.abs().amax((1, 2)).all() for name, weight in shared.items() if "lora_b" in name)  # both learned
-    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert metrics["settings"]["lora_rank"] == 4 and metrics["soup"]["test"]["support"] > 0
-    soup = load_file(tmp_path / "run/soup/model.safetensors")
-    name = "encoder.layer.0.attention.self.query"
-    a, b = shared[f"{name}.lora_a"], shared[f"{name}.lora_b"]
-    expected = shared[f"{name}.weight"] + (16 / 4) * (b @ a).mean(0)
-    torch.testing.assert_close(soup[f"encoder.{name}.weight"], expected)
-    from_it = ("--source_models", tmp_path / "run", tmp_path / "run/soup", "--lora_rank", 2)
-    assert clinx("finetune", few, *from_it, "--test_fraction", 0.2, "--output_dir", tmp_path / "next") == 0
-
-
 def test_what_judges_is_neither_learned_from_nor_selected_on(ensemble_run, notes):
     splits = json.loads((ensemble_run / "splits.json").read_text())
     test = {document.id for document in read_corpus(ensemble_run / "test.jsonl")}
