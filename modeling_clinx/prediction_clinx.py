@@ -10,7 +10,7 @@ from torch import nn
 
 from .decoding_clinx import MemberDecodings
 from .lattice_clinx import with_float64
-from .windows_clinx import Tokens, Window, special_affixes, tokenize, windows
+from .windows_clinx import Tokens, special_affixes, tokenize, windows
 
 
 CHARACTERS_A_SUBWORD = 3  # about, for reading ahead
@@ -87,8 +87,7 @@ class DocumentPredictor:
 
     def read_ahead(self, texts: Iterator[str]) -> Iterator[str]:
         """Takes texts, at least one if there is one, until they fill about eight batches of windows."""
-        n_subwords = 8 * self.batch_size * self.model.config.window_length
-        n_characters = CHARACTERS_A_SUBWORD * n_subwords
+        n_characters = CHARACTERS_A_SUBWORD * 8 * self.batch_size * self.model.config.window_length
         for text in islice(texts, MAX_DOCUMENTS_AHEAD):
             yield text
             n_characters -= len(text)
@@ -138,15 +137,14 @@ class DocumentPredictor:
             for window in windows(text, tokens, config, n_special)
         ]
         lengths = np.array([window.stop - window.start + n_special for _, window in placed])
-        budget = self.windows_at_a_time() * config.window_length
         cores = [tokens.chain[window.core_start : window.core_stop] for tokens, window in placed]
         offsets = np.cumsum([0, *(core.sum() for core in cores)])  # cores follow each other, and leave nothing out
-        for batch in padded_batches(lengths, budget):
+        for batch in padded_batches(lengths, self.windows_at_a_time() * config.window_length):
             shape = (len(batch), int(lengths[batch].max()))
             input_ids, core_mask = np.full(shape, self.tokenizer.pad_token_id or 0), np.zeros(shape, bool)
             for row, index in enumerate(batch):
                 tokens, window = placed[index]
-                input_ids[row, : lengths[index]] = self._with_special_tokens(tokens, window)
+                input_ids[row, : lengths[index]] = [*self.prefix, *tokens.ids[window.start : window.stop], *self.suffix]
                 first = len(self.prefix) + window.core_start - window.start
                 core_mask[row, first : first + len(cores[index])] = cores[index]
             attention_mask = np.arange(shape[1]) < lengths[batch][:, None]
@@ -158,9 +156,6 @@ class DocumentPredictor:
         """How many windows of full length the encoder reads at a time; for those, a member on disk is read once."""
         devices = {weight.device.type for weight in self.model.parameters()}
         return min(self.batch_size, torch.get_num_threads()) if devices == {"cpu"} else self.batch_size
-
-    def _with_special_tokens(self, tokens: Tokens, window: Window) -> list[int]:
-        return [*self.prefix, *tokens.ids[window.start : window.stop], *self.suffix]
 
     def _decode(self, decodings: MemberDecodings, documents: list[Tokens], subwords: bool) -> list[Prediction]:
         """What the members settle on, in characters of the documents that they have decoded."""
