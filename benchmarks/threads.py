@@ -19,9 +19,9 @@ from clinx.corpora.synthetic import synthetic_notes
 
 
 SIDES = {  # threads, and how they wait
-    "2 threads, torch's own way": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": ""},
-    "2 threads, passive": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
-    "2 threads, spin shortly": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "10000"},
+    "2 threads, torch's own way": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "300000"},
+    "2 threads that sleep at once": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "0"},
+    "2 threads, as clinx sets them": {"OMP_NUM_THREADS": "2"},
     "1 thread": {"OMP_NUM_THREADS": "1"},
 }
 BUSY = "while True: pass"
@@ -72,8 +72,8 @@ def train(work: Path, steps: int, environment: dict[str, str]) -> float:
     }
     recipe = work / "recipe.yaml"
     recipe.write_text(json.dumps(settings))
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")}
-    environment = {name: value for name, value in environment.items() if value}
+    waiting = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    kept = {name: value for name, value in os.environ.items() if name not in waiting}
     subprocess.run([sys.executable, "-m", "clinx", "finetune", str(recipe)], env=kept | environment, check=True)
     return json.loads((run / "metrics.json").read_text())["seconds"]
 
