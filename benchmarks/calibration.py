@@ -31,12 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs of one corpus")
     parser.add_argument("--gold", required=True, metavar="PATH", help="annotated notes that no run has seen")
-    parser.add_argument("--notes", type=int, default=150, help="so many of them")
-    parser.add_argument("--skip", type=int, default=0, help="after so many, from which a run has learned")
+    parser.add_argument("--notes", type=int, default=150, help="the first N of them")
     parser.add_argument("--out", metavar="FILE", help="keep the JSON there")
     args = parser.parse_args()
 
-    gold = list(islice(read_corpus(args.gold), args.skip, args.skip + args.notes))
+    gold = list(islice(read_corpus(args.gold), args.notes))
     results = {str(run): of_run(run, gold) for run in args.runs}
     rows = []
     for when in ("before", "after"):

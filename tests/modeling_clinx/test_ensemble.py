@@ -262,7 +262,7 @@ few = pipeline("ner", model=folder, model_kwargs={"max_members_in_memory": 1}, *
 print(json.dumps({
     "found": found,
     "again": pipeline("ner", model=changed, **trust)(text),
-    "few": few(text),
+    "few": few(text, batch_size=1),  # as the others, which one thread reads window by window
     "changed": sorted(os.listdir(changed)),
     "class": type(ner.model).__name__,
     "encoder": type(encoder).__name__,
@@ -271,9 +271,6 @@ print(json.dumps({
     elsewhere = in_fresh_process(script, repo, TEXTS[1], repo.with_name("changed-ensemble"))
     expected = ClinXPipeline(model=ensemble, tokenizer=tokenizer)(TEXTS[1])
     assert elsewhere["class"] == "ClinXEnsembleForTokenClassification" and elsewhere["encoder"] == "ClinXEnsembleModel"
-    assert elsewhere["found"] == expected == elsewhere["again"]
-    scores = [row.pop("score") for row in elsewhere["few"]]  # of larger batches, since members are read from disk
-    assert scores == pytest.approx([row["score"] for row in expected], abs=1e-6)
-    assert elsewhere["few"] == [{key: row[key] for key in row if key != "score"} for row in expected]
+    assert elsewhere["found"] == expected == elsewhere["again"] == elsewhere["few"]
     assert {"entity_group", "score", "agreement", "word", "start", "end"} == set(expected[0])
     assert ENSEMBLE_CODE <= set(elsewhere["changed"])
