@@ -226,9 +226,9 @@ class OptimizationSettings:
         None, "Stop after so many evaluations without a better strict F1.", numbers=COUNT
     )
     calibrate: bool = setting(
-        True,
+        False,
         "Once trained, divide all scores of a model by the temperature at which the validation documents are the most "
-        "likely, so that posteriors are probabilities; what it finds stays the same.",
+        "likely; what it finds stays the same. Mostly its posteriors are better probabilities without.",
         published=True,
     )
 

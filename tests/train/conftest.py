@@ -23,7 +23,7 @@ def recipe(notes, tiny_encoder_dir):
         f"encoder: {tiny_encoder_dir}\ntrain: {notes}/train\nvalidation: {notes}/validation\n"
         "window_length: 128\ncontext_size: 16\nbatch_subwords: 1024\nlearning_rate: 1e-3\nmax_steps: 6\n"
         "eval_strategy: steps\neval_steps: 2\nsave_strategy: steps\nsave_steps: 2\nlogging_steps: 2\nseed: 3\n"
-        "use_cpu: true\ndisable_tqdm: true\n"
+        "use_cpu: true\ndisable_tqdm: true\ncalibrate: true\n"
     )
     return file
 
