@@ -2,8 +2,8 @@
 
     python benchmarks/calibration.py --gold "$CLINX_CORPORA/meddocan/dev" --notes 150 RUN…
 
-Of each run, trained with `calibrate: true`, it reads the notes twice, as its model is and with the temperature taken out of its weights. Thresholds
-are those of the model's validation notes.
+Of each run, trained with `calibrate: true`, it reads the notes twice: as its model is, and with the temperature taken
+out of its weights. Thresholds are those of the model's validation notes.
 """
 
 import argparse
