@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from .console import Progress
@@ -56,17 +57,40 @@ class SoundTrainer(Trainer):
     """A Trainer that writes no weights that are not finite, uses one GPU a process, and pushes privately.
 
     Arguments are those of the Trainer, of which `model` and `args` are needed. Repos that it makes are private without
-    `hub_private_repo=False`.
+    `hub_private_repo=False`. Raises InputError for a way of FSDP that it does not know.
     """
 
+    knows_fsdp = False  # whether the model's weights may be divided among processes
+
     def __init__(self, **kwargs):
+        self.model_class = type(kwargs["model"])  # FSDP makes another one of it
         _use_one_gpu(kwargs["args"])
         if kwargs["args"].hub_private_repo is None:
             kwargs["args"].hub_private_repo = True
         super().__init__(**kwargs)
+        if self.is_fsdp_enabled:
+            self._check_fsdp(self.accelerator.state.fsdp_plugin)
         if self.pop_callback(ProgressCallback):  # which prints every figure on a line of its own
             self.add_callback(ShowProgress())
         self.add_callback(StopOnNonFiniteLoss())
+
+    def _check_fsdp(self, plugin) -> None:
+        if not self.knows_fsdp:
+            raise InputError("FSDP is for fine-tuning, not for pretraining or a student: launch this without it")
+        if plugin.fsdp_version != 2 or "FULL" not in str(plugin.state_dict_type):
+            raise InputError(
+                "FSDP needs fsdp_version: 2 and fsdp_state_dict_type: FULL_STATE_DICT, as in docs/fsdp.yaml"
+            )
+
+    def whole_model(self):
+        """The model with all of its weights; a copy under FSDP, for which every process has to ask at the same time."""
+        model = self.accelerator.unwrap_model(self.model)
+        if not self.is_fsdp_enabled:
+            return model
+        weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
+        whole = self.model_class(model.config)
+        whole.load_state_dict(weights)
+        return whole.to(self.args.device).eval()
 
     def refuse_broken_weights(self) -> None:
         """Raises InputError where a weight is not finite: no run could go on from it."""
@@ -151,7 +175,7 @@ def train(trainer: SoundTrainer, run: RunFolder) -> bool:
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.refuse_broken_weights()
-    if trainer.is_world_process_zero() and (is_trained or not trainer.eval_dataset):
+    if (trainer.is_fsdp_enabled or trainer.is_world_process_zero()) and (is_trained or not trainer.eval_dataset):
         trainer._load_best_model()
     return bool(checkpoint)
 

@@ -7,8 +7,8 @@ import sys
 from tests.modeling_clinx.models import PROJECT
 
 
-def in_two_processes(*arguments) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "clinx"]
+def in_two_processes(*arguments, module: str = "clinx") -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", module]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, *map(str, arguments)], env=environment, **pipes) as launcher:

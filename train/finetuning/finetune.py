@@ -83,8 +83,8 @@ def _finetune(recipe: Recipe, args: TrainingArguments) -> Path:
     is_resumed = train(trainer, run)
 
     # 6. Model repo, figures and curves
+    model = trainer.whole_model()
     if trainer.is_world_process_zero():
-        model = trainer.accelerator.unwrap_model(trainer.model)
         predictor = DocumentPredictor(model, tokenizer, args.per_device_eval_batch_size)
         metrics = run_metrics(recipe, data, windows, trainer) | starting_point(recipe, sources)
         if recipe.calibrate and data.validation:

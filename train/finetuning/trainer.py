@@ -29,6 +29,7 @@ class ClinXTrainer(SoundTrainer):
     """
 
     def __init__(self, *, processing_class, validation, recipe: Recipe, **kwargs):
+        self.knows_fsdp = not recipe.distill  # whose loss takes the CRF's weights, outside of the model's forward
         kwargs["args"].accelerator_config.even_batches = False  # batches are of any size, and as many in every process
         collator = WindowCollator(processing_class.pad_token_id or 0, len(kwargs["model"].crf.tags))
         super().__init__(**kwargs, processing_class=processing_class, eval_dataset=validation, data_collator=collator)
@@ -94,7 +95,7 @@ class ClinXTrainer(SoundTrainer):
 
         The loss is a sum over windows: the gradients of the groups add up to those of the batch.
         """
-        *groups, last = by_length(inputs)
+        *groups, last = [inputs] if self.is_fsdp_enabled else by_length(inputs)  # which reads in all processes at once
         step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
         with self.accelerator.no_sync(model):  # processes exchange gradients once, however many groups each has
             losses = [step(group) for group in groups]
@@ -126,8 +127,7 @@ class ClinXTrainer(SoundTrainer):
         """
         documents = list(eval_dataset or self.eval_dataset)
         start = time.perf_counter()
-        model = self.accelerator.unwrap_model(self.model)
-        predictor = DocumentPredictor(model, self.processing_class, self.args.per_device_eval_batch_size)
+        predictor = DocumentPredictor(self.whole_model(), self.processing_class, self.args.per_device_eval_batch_size)
         share = documents[self.args.process_index :: self.args.world_size]
         predicted = [d for d, _ in predict_documents(share, predictor, quiet=self.args.disable_tqdm)]
         predicted = gather_object(predicted)

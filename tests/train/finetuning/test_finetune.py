@@ -148,7 +148,10 @@ def test_one_command_at_a_time_trains_in_a_folder(recipe, tmp_path, capsys, opti
 
 
 def test_two_processes_train_as_one(recipe, tiny_encoder_dir, tmp_path):
-    """Batches of each with windows of very unequal length, in several groups of which a process has as it happens."""
+    """Batches of each with windows of very unequal length, in several groups of which a process has as it happens.
+
+    So do two among which FSDP divides the weights, and their model is whole.
+    """
     encoder = AutoModel.from_pretrained(tiny_encoder_dir)
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = 0.0
     encoder.save_pretrained(tmp_path / "encoder")
@@ -161,10 +164,12 @@ def test_two_processes_train_as_one(recipe, tiny_encoder_dir, tmp_path):
     accumulated = finetuned(
         recipe, tmp_path / "accumulated", *overrides, "--batch_subwords", "256", "--gradient_accumulation_steps", "2"
     )
-    in_two_processes("finetune", recipe, "--output_dir", tmp_path / "twice", *overrides, "--batch_subwords", "256")
-    folders = (once, accumulated, tmp_path / "twice")
+    of_two = (*overrides, "--batch_subwords", "256")
+    in_two_processes("finetune", recipe, "--output_dir", tmp_path / "twice", *of_two)
+    in_two_processes("finetune", recipe, "--output_dir", tmp_path / "fsdp", *of_two, module="tests.train.fsdp_on_cpu")
+    folders = (once, accumulated, tmp_path / "twice", tmp_path / "fsdp")
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
-    assert [figures["settings"]["world_size"] for figures in metrics] == [1, 1, 2]
+    assert [figures["settings"]["world_size"] for figures in metrics] == [1, 1, 2, 2]
     weights = [load_file(folder / "model/model.safetensors") for folder in folders]
     start = {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
     moved = max((weights[0][name] - start[name]).abs().max() for name in start if name in weights[0])

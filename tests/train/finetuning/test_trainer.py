@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -221,3 +222,18 @@ def test_documents_are_judged_in_float32_also_where_training_runs_in_bfloat16(tr
     trainer.train()
     trainer.evaluate([document("54 años")])
     assert set(dtypes) == {(True, torch.bfloat16), (False, torch.float32)}
+
+
+@pytest.mark.parametrize(
+    "knows, version, kept, reason",
+    [
+        (False, 2, "FULL_STATE_DICT", "FSDP is for fine-tuning, not for pretraining or a student"),
+        (True, 1, "FULL_STATE_DICT", "FSDP needs fsdp_version: 2"),
+        (True, 2, "SHARDED_STATE_DICT", "fsdp_state_dict_type: FULL_STATE_DICT"),
+    ],
+)
+def test_fsdp_that_would_leave_no_whole_model_is_refused(trainer_of, knows, version, kept, reason):
+    trainer = trainer_of()
+    trainer.knows_fsdp = knows
+    with pytest.raises(InputError, match=reason):
+        trainer._check_fsdp(SimpleNamespace(fsdp_version=version, state_dict_type=kept))
