@@ -22,11 +22,12 @@ class Excerpt(NamedTuple):
     """Neighbouring sentences of a document, with context on both sides."""
 
     document: int
-    positions: slice  # of the sentences, among the document's chain positions
+    sentences: slice  # of the document's chain positions
+    positions: slice  # with those of the context
     offset: int  # of the first character
     first: int  # of the subwords
     text: str
-    tokens: Tokens  # context has no chain positions
+    tokens: Tokens
 
 
 class CascadePredictor(DocumentPredictor):
@@ -123,12 +124,12 @@ def excerpts_of(
     for begin, end in changes.reshape(-1, 2):
         start, stop = int(starts[begin]), int(stops[end - 1])
         first, last = max(0, at[start] - CONTEXT), min(len(tokens.ids), at[stop - 1] + 1 + CONTEXT)
+        positions = slice(*np.searchsorted(at, (first, last)).tolist())
         ids, begins, ends, chain = (column[first:last] for column in tokens)
-        inside = np.arange(first, last)
-        chain = chain & (inside >= at[start]) & (inside <= at[stop - 1])
         offset = int(begins.min())
         part = Tokens(ids, begins - offset, ends - offset, chain)
-        yield Excerpt(document, slice(start, stop), offset, int(first), text[offset : int(ends.max())], part)
+        excerpt = text[offset : int(ends.max())]
+        yield Excerpt(document, slice(start, stop), positions, offset, int(first), excerpt, part)
 
 
 def merged(tokens: Tokens, alone: Prediction, by_all: list[tuple[Excerpt, Prediction]]) -> Prediction:
@@ -139,12 +140,15 @@ def merged(tokens: Tokens, alone: Prediction, by_all: list[tuple[Excerpt, Predic
     begins_there, is_taken = (np.zeros(int(tokens.ends.max()) + 1, bool) for _ in range(2))  # by character
     parts = []
     for excerpt, part in by_all:
-        inside = at[excerpt.positions]
-        begins_there[tokens.starts[inside[0]] : tokens.ends[inside[-1]]] = True
-        starts, ends = part.starts + excerpt.offset, part.ends + excerpt.offset
-        for start, end in zip(starts, ends, strict=True):
+        first, last = at[excerpt.sentences][[0, -1]]
+        start, stop = tokens.starts[first], tokens.ends[last]
+        begins_there[start:stop] = True
+        places = {"starts": part.starts + excerpt.offset, "ends": part.ends + excerpt.offset}
+        part = part._replace(**places, positions=part.positions + excerpt.first)
+        part = _rows(part, np.flatnonzero((part.starts >= start) & (part.starts < stop)))
+        for start, end in zip(part.starts, part.ends, strict=True):
             is_taken[start:end] = True
-        parts.append(part._replace(starts=starts, ends=ends, positions=part.positions + excerpt.first))
+        parts.append(part)
     overlaps = [is_taken[start:end].any() for start, end in zip(alone.starts, alone.ends, strict=True)]
     parts.append(_rows(alone, np.flatnonzero(~(begins_there[alone.starts] | np.array(overlaps, bool)))))
     labels = [label for part in parts for label in part.labels]

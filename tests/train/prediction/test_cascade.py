@@ -56,13 +56,15 @@ def test_excerpts_are_runs_of_unsure_sentences_with_context(tokenizer):
     excerpts = list(excerpts_of(7, text, tokens, probabilities, 0.5))
     assert list(excerpts_of(7, text, tokens, probabilities, 0.4)) == []
     for excerpt, expected in zip(excerpts, (" ".join(sentences[3:5]), sentences[29]), strict=True):
-        part, chain = excerpt.tokens, np.flatnonzero(excerpt.tokens.chain)
-        assert excerpt.document == 7 and chain[0] == CONTEXT
-        assert len(part.ids) == min(chain[-1] + 1 + CONTEXT, len(tokens.ids) - excerpt.first)
+        part, of_sentences = excerpt.tokens, at[excerpt.sentences]
+        assert excerpt.document == 7 and excerpt.first == of_sentences[0] - CONTEXT
+        assert excerpt.first + len(part.ids) == min(of_sentences[-1] + 1 + CONTEXT, len(tokens.ids))
         assert part.ids.tolist() == tokens.ids[excerpt.first :][: len(part.ids)].tolist()
-        assert (part.ids[chain] == tokens.ids[at[excerpt.positions]]).all()
+        chain = np.flatnonzero(part.chain)
+        assert (chain + excerpt.first == at[excerpt.positions]).all()
         assert (part.starts[chain] + excerpt.offset == tokens.starts[at[excerpt.positions]]).all()
-        assert excerpt.text[part.starts[chain[0]] : part.ends[chain[-1]]] == expected
+        start, end = tokens.starts[of_sentences[0]], tokens.ends[of_sentences[-1]]
+        assert excerpt.text[start - excerpt.offset : end - excerpt.offset] == text[start:end] == expected
 
 
 def test_mentions_of_all_take_the_place_of_those_that_they_touch():
@@ -75,8 +77,9 @@ def test_mentions_of_all_take_the_place_of_those_that_they_touch():
     letters = np.arange(20)
     tokens = Tokens(letters, letters, letters + 1, np.ones(20, bool))
     alone = found((0, 2, "A", 0), (4, 11, "B", 4), (12, 13, "A", 12), (19, 20, "A", 19))
-    excerpt = Excerpt(0, slice(10, 15), 8, 8, "", tokens)
-    both = merged(tokens, alone, [(excerpt, found((2, 4, "C", 2), (5, 6, "D", 5)))])
+    excerpt = Excerpt(0, slice(10, 15), slice(8, 17), 8, 8, "", tokens)
+    in_context = ((0, 1, "C", 0), (8, 9, "C", 8))
+    both = merged(tokens, alone, [(excerpt, found(*in_context, (2, 4, "C", 2), (5, 6, "D", 5)))])
     rows = [(row.start, row.end, row.label, row.position) for row in both.rows()]
     assert rows == [(0, 2, "A", 0), (10, 12, "C", 10), (13, 14, "D", 13), (19, 20, "A", 19)]
 
