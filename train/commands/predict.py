@@ -44,7 +44,7 @@ def _engine(args: argparse.Namespace):
     from ..prediction.loading import Computing
     from ..prediction.ray_engine import RayEngine
 
-    computing = Computing(args.batch_size, args.device, args.max_members_in_memory, args.dtype, args.cascade)
+    computing = Computing(args.batch_size, args.device, args.max_members_in_memory, args.dtype)
     if args.engine == "local":
         if args.workers is not None or args.ray_address is not None:
             raise InputError("workers and ray-address are about Ray: add --engine ray, or leave them out")
@@ -147,13 +147,6 @@ def _add_computing(group) -> None:
         type=int,
         metavar="N",
         help="members of an ensemble that are kept in memory; the others are read from disk, which is slower",
-    )
-    group.add_argument(
-        "--cascade",
-        type=float,
-        metavar="P",
-        help="an ensemble's first member reads everything, the others only sentences in which the probability of one "
-        "of its labels is below P (0 to 1): nearly as good with 0.8, in about 1.5 times the time of one model",
     )
 
 

@@ -11,7 +11,6 @@ from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenCla
 
 from ..checks import refuse_no_model
 from ..errors import InputError
-from .cascade import CascadePredictor
 
 
 class Computing(NamedTuple):
@@ -22,20 +21,17 @@ class Computing(NamedTuple):
         device: by default a GPU if there is one.
         max_members_in_memory: of an ensemble; the others are read from disk whenever they are needed.
         dtype: number format of the encoder's weights, as torch names it; by default that of the model repo.
-        cascade: of an ensemble, the probability below which a label of the first member makes the others read its
-            sentence too; by default all members read everything.
     """
 
     batch_size: int = 16
     device: str | None = None
     max_members_in_memory: int | None = None
     dtype: str | None = None
-    cascade: float | None = None
 
 
 def load_predictor(model: str, computing: Computing) -> DocumentPredictor:
     """The predictor of a model repo; raises InputError for what is no model of CLIN-X."""
-    batch_size, device, max_members_in_memory, dtype, cascade = computing
+    batch_size, device, max_members_in_memory, dtype = computing
     for name, value in (("batch-size", batch_size), ("max-members-in-memory", max_members_in_memory)):
         if value is not None and value < 1:
             raise InputError(f"found {value} for {name}, expected 1 or more")
@@ -57,8 +53,6 @@ def load_predictor(model: str, computing: Computing) -> DocumentPredictor:
         raise InputError(f"cannot load the model {model}: {fault}") from error
     if not isinstance(network, (ClinXForTokenClassification, ClinXEnsembleForTokenClassification)):
         raise InputError(f"{model} is a {type(network).__name__}, expected a model or an ensemble of CLIN-X")
-    if cascade is not None:
-        return CascadePredictor(network, tokenizer, batch_size, cascade)
     return DocumentPredictor(network, tokenizer, batch_size)
 
 

@@ -76,12 +76,9 @@ def predict(
     config = engine.start(model)
     if disagreement and config.vote is None:
         raise InputError(f"{model} is a single model, which agrees with itself: disagreement needs an ensemble")
-    if disagreement and engine.computing.cascade is not None:
-        raise InputError("in a cascade not all members read everything: leave cascade or disagreement out")
     keep = keep or MinScores()
     given = [str(keep)] if keep != MinScores() else []
     given += [engine.computing.dtype] if engine.computing.dtype else []
-    given += [] if engine.computing.cascade is None else [f"cascade {engine.computing.cascade}"]
     digest = " ".join([model_digest(model), *given])
     claim = {"model": from_root(model), "digest": digest, "input": from_root(source), "format": format}
     with exclusive(folder), Journal.opened(folder) as journal:
