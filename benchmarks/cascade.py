@@ -44,7 +44,7 @@ def main() -> None:
 
     gold = list(islice(read_corpus(args.gold), args.notes))
     texts = [document.text for document in gold]
-    predictors = {str(Path(path).parent.name): load_predictor(path, Computing()) for path in args.singles}
+    predictors = {name_of(Path(path)): load_predictor(path, Computing()) for path in args.singles}
     one = next(iter(predictors))
     ensemble = load_predictor(args.model, Computing())
     parts = (ensemble.model, ensemble.tokenizer, ensemble.batch_size)
@@ -74,6 +74,11 @@ def main() -> None:
     finish("cascade", {"notes": len(gold), "sides": result}, rows, args.out)
 
 
+def name_of(model: Path) -> str:
+    """`member-1` of RUN/member-1/model, `soup` of RUN/soup."""
+    return model.parent.name if model.name == "model" else model.name
+
+
 class Excerpt(NamedTuple):
     """Neighbouring sentences of a document, with context on both sides."""
 
@@ -87,7 +92,7 @@ class Excerpt(NamedTuple):
 
 
 class CascadePredictor(DocumentPredictor):
-    """Reads documents as a `DocumentPredictor`, faster than all members of an ensemble and nearly as well.
+    """Reads documents as a `DocumentPredictor`, faster than all members of an ensemble, and not as well.
 
     The first member reads every document. Sentences in which one of its labels has a posterior probability below
     `confidence` are read by the others too, with a little context, and all members vote on them. Of what the first
