@@ -94,14 +94,10 @@ def test_the_longest_of_overlapping_mentions_stays():
     assert spans[0] == [Span(0, 2, "Y")] and lost == {"overlaps a longer mention": 1}
 
 
-def test_places_of_the_stock_pipeline_become_places_in_the_note():
-    from sentences import Word
-    from stock_tagger import in_note
+def test_a_word_is_read_by_its_first_subword():
+    from stock_tagger import first_subwords
 
-    words = [Word(4, 7), Word(9, 10), Word(10, 15)]  # "abc", ",", "defgh": joined "abc , defgh"
-    rows = [(0, 3), (4, 5), (6, 11), (0, 11), (1, 8)]
-    entities = in_note([{"start": start, "end": end, "entity_group": "X"} for start, end in rows], words)
-    assert [entity[:2] for entity in entities] == [(4, 7), (9, 10), (10, 15), (4, 15), (5, 12)]
+    assert first_subwords([None, 0, 0, 1, 2, 2, None, None]) == [(1, 0), (3, 1), (4, 2)]
 
 
 def test_a_mention_outside_of_its_text_is_not_written(tmp_path):
