@@ -119,7 +119,7 @@ class RegularizationSettings:
         0.0, "Probability that the encoder's output is zero at a position.", published=True, numbers=PROBABILITY
     )
     layerwise_lr_decay: float = setting(
-        1.0,
+        0.9,
         "Share of its next layer's learning rate that a layer of the encoder has; of the first one, the embeddings.",
         published=True,
         numbers=Numbers(above=0, maximum=1),
