@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# The defaults of training beside those before them and beside the paper's training, each for the same time, on two
-# corpora with three seeds: 24 trainings, an hour of two cores; it resumes.
+# The defaults of training beside those before them and beside the paper's training, each for the same time and each
+# for as many updates, on two corpora with three seeds: 24 and 30 trainings, an hour of two cores each; it resumes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CLINX_CORPORA="$(realpath "${CLINX_CORPORA:-../shared/corpora}")"
 export CLINX_MODELS="$(realpath "${CLINX_MODELS:-../shared/models}")"
 .venv/bin/clinx study compare benchmarks/training.yaml --equal time --at_once 2 --output_dir runs/training
-for kind in json png; do cp "runs/training/compare.$kind" "benchmarks/results/training.$kind"; done
+.venv/bin/clinx study compare benchmarks/training-updates.yaml --at_once 2 --output_dir runs/training-updates
+for study in training training-updates; do
+  for kind in json png; do cp "runs/$study/compare.$kind" "benchmarks/results/$study.$kind"; done
+done

@@ -123,7 +123,7 @@ def _train_members(
 def _one_by_one(recipes: Sequence[Recipe], world_size: int, train_member) -> Failures:
     failed = {}
     for recipe in recipes:
-        print(f"member {recipe.member} of {recipes[-1].member}", flush=True)
+        print(f"member {recipe.member}" + (f" of {len(recipes)}" if len(recipes) > 1 else ""), flush=True)
         try:
             train_member(recipe)
         except Exception as error:
