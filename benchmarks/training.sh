@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The defaults of training beside those before them and beside the paper's training, each for the same time and each
-# for as many updates, on two corpora with three seeds: 24 and 30 trainings, an hour of two cores each; it resumes.
+# The defaults of training beside those before them, on two corpora with three seeds: batches of 256, for the same time
+# as those of 512 and as the paper's training; then layer-wise decay, for as many updates. Twice 24 trainings, an hour
+# and half an hour of two cores; it resumes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CLINX_CORPORA="$(realpath "${CLINX_CORPORA:-../shared/corpora}")"
