@@ -3,7 +3,7 @@
 Notes are cut into sentences of words first, as the corpora of run_ner come, and what exceeds 512 subwords is truncated.
 Its pipeline is not used: of running text it takes white space for the only border of words, so that with an encoder
 like XLM-R no mention could end before a full stop; and given words, it takes the first two subwords of one, a blank and
-`12`, for two words, of which the second was never learned (precision 26 where recall is 78).
+`12`, for two words, of which the second was never learned.
 """
 
 from collections import Counter
