@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from .documents import Document, Reading
-from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_of
+from .source import SPLITS, SUFFIXES, CorpusFile, corpus_files, split_names, split_of
 from .tasks import Task
 
 
@@ -121,8 +121,7 @@ def _dataset_splits(path: str, reading: Reading) -> dict[str, Iterator[Document]
     from .formats.dataset import load_splits, read_rows
 
     parts = load_splits(path)
-    names = {name: split_of(name)[0] or name for name in parts}
-    names = names if len(set(names.values())) == len(names) else {name: name for name in parts}
+    names = split_names(parts)
     where = f"{path}, split {{}}".format
     return {
         names[name]: _checked(read_rows(rows, reading, where(name)), where(name), reading)
@@ -202,5 +201,8 @@ def _checked(documents: Iterable[Document], path: str | Path, reading: Reading) 
             continue
         ids.add(document.id)
         yield document
+    if not ids and reading.passed_over:
+        n, first = len(reading.passed_over), reading.passed_over[0]
+        raise InputError(f"{path}: none of its notes could be read, {n} in all; the first: {first}")
     if not ids:
         raise InputError(f"{path}: found no documents, expected one or more; check the path and the format.")

@@ -101,6 +101,12 @@ def split_of(path: str, named: Mapping[str, str] = SPLITS) -> tuple[str | None, 
     return None, 0
 
 
+def split_names(names: Iterable[str]) -> dict[str, str]:
+    """The split that each name speaks for, or the name itself; where two speak for the same one, all as they are."""
+    splits = {name: split_of(name)[0] or name for name in names}
+    return splits if len(set(splits.values())) == len(splits) else {name: name for name in splits}
+
+
 def decode_utf8(data: bytes, where: str) -> str:
     """The text exactly as it was written: line ends and byte-order mark stay. InputError if it is not UTF-8."""
     try:
@@ -164,7 +170,7 @@ def corpus_files(
     """
     given, path, wanted = path, local_path(path), (*suffixes, *companions)
     if path.is_dir():
-        files = list(_folder(path))
+        files = [file for file in _folder(path) if not _fits(file.name, exclude)]
         archives = [file for file in files if is_archive(file.name)]
         files = [file for file in files if file.name.lower().endswith(wanted)]
         if files and archives and not quiet:
@@ -270,7 +276,7 @@ def _tar_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], I
     total = 0
     with PACKED.get(path.suffix.lower(), open)(path, "rb") as stream:
         stream = _Limited(stream, path, largest)
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_WholeTarInfo) as archive:
             for member in archive:
                 if not member.isreg() or member.issparse():
                     if member.isdir():
@@ -280,6 +286,19 @@ def _tar_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], I
                 _check_size(path, total, largest)
                 data = archive.extractfile(member).read()
                 yield member.name, lambda data=data: io.BytesIO(data)
+        while stream.read(1 << 16):  # to the end, where a compressed file has its checksum
+            pass
+
+
+class _WholeTarInfo(tarfile.TarInfo):
+    """A header that is damaged or missing is an error also after the first, where tarfile would take it for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:
+            raise tarfile.ReadError(f"{error}, where the next file or the archive's end was expected") from None
 
 
 def _check_size(path: Path, size: int, largest: int) -> None:

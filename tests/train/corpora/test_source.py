@@ -130,6 +130,12 @@ def test_in_an_archive_too_and_the_format_is_guessed_without_them(tmp_path):
     assert [d.text for d in read_corpus(tmp_path / "a.zip", annotated=False, exclude=["a.txt"])] == ["y"]
 
 
+def test_archives_beside_what_is_left_out_are_looked_into(tmp_path):
+    (tmp_path / "notes.zip").write_bytes(zipped({"x.txt": "x"}))
+    (tmp_path / "README.txt").write_text("read me")
+    assert [d.id for d in read_corpus(tmp_path, exclude=["README*"], annotated=False)] == ["notes.zip/x"]
+
+
 def test_what_is_left_out_is_a_list_of_patterns_and_about_files(tmp_path):
     with pytest.raises(InputError, match=r"found exclude='README\*', expected a list of patterns"):
         read_corpus(tmp_path, exclude="README*")
@@ -217,6 +223,33 @@ def test_a_damaged_or_encrypted_archive_is_refused_by_name(tmp_path, name, conte
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}.*: found no readable file"):
         list(read_corpus(tmp_path / name, "brat", annotated=False))
+
+
+def damaged(offset: int) -> bytes:
+    data = bytearray(tar(MANY, "w"))
+    data[offset] ^= 1
+    return bytes(data)
+
+
+MANY = {f"{i}.txt": f"Nota {i}." for i in range(40)}  # with its header, a file of 1,024 bytes
+WHOLE, COMPRESSED = tar(MANY, "w"), tar(MANY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("a.tar", WHOLE[:size]) for size in (1024, 1100, 1024 * 20, 1024 * 20 + 100, 1024 * 20 + 600)),
+        ("a.tar", damaged(1024 * 20 + 3)),
+        ("a.tar.gz", gzip.compress(damaged(1024 * 20 + 3), mtime=0)),
+        ("a.tar.gz", COMPRESSED[:-6] + bytes([COMPRESSED[-6] ^ 1]) + COMPRESSED[-5:]),
+    ],
+)
+def test_a_tar_that_was_cut_off_or_damaged_loses_no_note_silently(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}.*: found no readable file"):
+        list(read_corpus(tmp_path / name, annotated=False))
+    (tmp_path / name).write_bytes(WHOLE if name == "a.tar" else COMPRESSED)
+    assert len(list(read_corpus(tmp_path / name, annotated=False))) == 40
 
 
 def test_compressed_files_are_read_unpacked(tmp_path):

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from ...errors import InputError, brief
 from ..documents import Document, DocumentBuilder, Reading, without_surrogates
 from ..rows import Row, documents_from_rows
-from ..source import local_path, looks_local, readable, split_of
+from ..source import local_path, looks_local, readable, split_names, split_of
 from .conll import TAG, SentenceJoiner
 
 
@@ -101,16 +101,19 @@ def _is_saved(folder: Path) -> bool:
 
 
 def _parquet(path: Path) -> dict[str, Dataset]:
-    """By the splits that folders or files are called after. Not by `load_dataset`: its cache knows a local file by its
-    time alone."""
+    """By the splits that folders or files are called after; `test` and `test_unseen` stay two. Not by `load_dataset`:
+    its cache knows a local file by its time alone."""
     parts: dict[str, list[Dataset]] = {}
     for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
         name = file.relative_to(path).as_posix().removesuffix(".parquet") if path.is_dir() else file.stem
-        split = split_of(name)[0] or re.sub(r"-[0-9]+-of-[0-9]+$", "", name)
-        parts.setdefault(split, []).append(Dataset(InMemoryTable(parquet.read_table(file))))
+        split, part = split_of(name)
+        name = "/".join(name.split("/")[: part + 1]) if split else name
+        name = re.sub(r"-[0-9]+-of-[0-9]+$", "", name).removeprefix("data/")
+        parts.setdefault(name, []).append(Dataset(InMemoryTable(parquet.read_table(file))))
     if not parts:
         raise InputError(f"{path}: found no Parquet files and nothing that `save_to_disk` wrote.")
-    return {name: concatenate_datasets(rows) for name, rows in parts.items()}
+    names = split_names(parts)
+    return {names[name]: concatenate_datasets(rows) for name, rows in parts.items()}
 
 
 def read_rows(rows: Dataset, reading: Reading, where: str = "dataset") -> Iterator[Document]:

@@ -38,6 +38,14 @@ TAGS = {
     "Filter": ("sb",),
 }
 FIELDS = {name.casefold(): field_name for field_name, tags in TAGS.items() for name in (field_name, *tags)}
+LANGUAGES = (  # of NLM; the codes, of ISO 639-2/B, are their first three letters, but for those that name one
+    "afrikaans albanian amharic arabic armenian azerbaijani bengali bosnian bulgarian catalan chinese croatian=hrv "
+    "czech danish dutch english esperanto=epo estonian finnish french georgian german greek hebrew hindi hungarian "
+    "icelandic indonesian italian japanese=jpn kinyarwanda korean latin latvian=lav lithuanian macedonian malay=may "
+    "malayalam maori norwegian persian polish portuguese pushto romanian=rum russian sanskrit serbian=srp slovak "
+    "slovenian=slv spanish swedish thai turkish ukrainian undetermined urdu vietnamese welsh"
+)
+CODES = {name: code or name[:3] for name, _, code in (entry.partition("=") for entry in LANGUAGES.split())}
 OPERATORS = ("AND", "OR", "NOT")
 DEEPEST = 50  # parentheses within each other
 TOKEN = re.compile(
@@ -180,6 +188,10 @@ class _Parser:
             return parse_query(FILTERS[text.replace("/", "-")])
         if field == "Publication Date" and (star or not re.fullmatch("[0-9]{4}(:[0-9]{4})?", text)):
             raise self.fault(f"found the date {text!r}, expected a year, or two as 2000:2024", start)
+        if field == "Language" and (star or text not in CODES and not re.fullmatch("[a-z]{3}", text)):
+            raise self.fault(
+                f"found the language {text!r}, expected a code, as eng, or one of {', '.join(CODES)}", start
+            )
         return Term(text, field, bool(star), field in HEADINGS and not colon and not star)
 
 
@@ -215,7 +227,7 @@ def _compile_term(term: Term, thesaurus: Thesaurus) -> Callable[[Citation], bool
         years = range(int(first), int(last or first) + 1)
         return lambda citation: citation.year in years
     if term.field == "Language":
-        code = "jpn" if text == "japanese" else text[:3]  # all others begin as their code does
+        code = CODES.get(text, text)
         return lambda citation: code in citation.languages
     attribute = HEADINGS[term.field]
     if term.is_truncated:

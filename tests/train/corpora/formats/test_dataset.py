@@ -102,6 +102,14 @@ def test_splits_have_their_names_in_whatever_form_they_lie(tmp_path):
 NOTES = [Document("a", "Dr. Li", [Entity(4, 6, "P")]), Document("b", "½ ñ", [])]
 
 
+def test_two_splits_that_are_called_alike_stay_two(tmp_path):
+    DatasetDict(test=to_dataset(NOTES[:1]), test_unseen=to_dataset(NOTES)).save_to_disk(tmp_path / "saved")
+    convert(tmp_path / "saved", tmp_path / "out")
+    for folder in ("saved", "out"):
+        splits = {name: list(notes) for name, notes in read_splits(tmp_path / folder).items()}
+        assert splits == {"test": NOTES[:1], "test_unseen": NOTES}
+
+
 def test_a_dataset_on_disk_is_read_whole_or_one_split_of_it(tmp_path):
     DatasetDict(train=to_dataset(NOTES), test=to_dataset(NOTES[:1])).save_to_disk(tmp_path / "saved")
     assert [document.id for document in read_corpus(tmp_path / "saved", "dataset")] == ["train/a", "train/b", "test/a"]

@@ -91,6 +91,14 @@ def test_language_year_and_headings():
     assert not answers("2000:3000[dp]", Citation(1, "t", "a"))
 
 
+@pytest.mark.parametrize(
+    "name, code", [("croatian", "hrv"), ("romanian", "rum"), ("slovenian", "slv"), ("slovak", "slo"), ("latin", "lat")]
+)
+def test_languages_have_the_codes_of_the_dump(name, code):
+    assert answers(f"{name}[la]", Citation(1, "t", "a", languages={code}))
+    assert not answers(f"{name}[la]", Citation(1, "t", "a", languages={"slv", "lav", "eng"} - {code}))
+
+
 def test_truncated_headings_and_headings_without_their_tree_need_no_mesh():
     with pytest.raises(InputError, match=r'"asthma"\[MeSH Terms\].*--mesh desc2026.gz.*:noexp'):
         answers("asthma[mh]", Citation(1, "", ""))
@@ -126,6 +134,7 @@ def test_truncated_headings_and_headings_without_their_tree_need_no_mesh():
         ("a[ti] or b[ti]", "found 'or', expected a term; write operators in capitals", 7),
         ("20[dp]", "found the date '20', expected a year", 1),
         ("200*[dp]", r"found the date '200', expected a year", 1),
+        ("spansih[la]", r"found the language 'spansih', expected a code, as eng, or one of afrikaans, ", 1),
         ("x[sb]", "found the filter 'x', expected one of therapy-narrow, therapy-broad", 1),
         ("(" * 51 + "a[ti]" + ")" * 51, "found more than 50 parentheses", 51),
     ],
