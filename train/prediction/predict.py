@@ -5,11 +5,13 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from os.path import expanduser
 from pathlib import Path
 from typing import NamedTuple
 
 from ..console import Progress, printable
 from ..corpora.registry import RANKING
+from ..corpora.source import local_path
 from ..errors import InputError
 from ..fingerprint import model_digest
 from ..writing import atomic_file, exclusive, refuse_overlap
@@ -69,7 +71,8 @@ def predict(
     that overlaps with the input, that holds anything else or was edited where it would be overwritten, and disagreement
     asked of a single model.
     """
-    folder, notes = Path(output), Input(source, source_format, tuple(exclude), keep_going)
+    model, source, folder = expanduser(model), expanduser(source), local_path(output)
+    notes = Input(source, source_format, tuple(exclude), keep_going)
     refuse_overlap(source, folder)
     next(notes.documents([]), None)  # a fault in the path or format shows before anything is written
     engine = engine or LocalEngine()

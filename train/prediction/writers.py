@@ -87,7 +87,7 @@ class BratWriter(Writer):
     suffixes = (".txt", ".ann")
 
     def holds(self, entry: Entry) -> bool:
-        return self._path(entry.id, ".ann").exists()
+        return all(self._path(entry.id, suffix).exists() for suffix in self.suffixes)
 
     def read(self, entry: Entry) -> bytes | None:
         try:
@@ -98,8 +98,9 @@ class BratWriter(Writer):
     def write(self, document: Document, figures: Figures, before: Entry | None) -> int:
         content = ann_text(document, self.folder).encode("utf-8")
         if before:
-            self.refuse_edited([before], "the text of the note has changed")
-            self._path(document.id, ".ann").unlink(missing_ok=True)  # it is about another text than the new .txt
+            has_text = self._path(document.id, ".txt").exists()
+            self.refuse_edited([before], "the text of the note has changed" if has_text else "their text is missing")
+            self._path(document.id, ".ann").unlink(missing_ok=True)  # it may be about another text than the new .txt
         else:
             for path in (self._path(document.id, suffix) for suffix in self.suffixes):
                 if path.exists():
@@ -137,6 +138,10 @@ class JsonLinesWriter(Writer):
             if path != self.partial:  # of a rewriting that was interrupted before or after the journal's step
                 path.unlink()
         self.size = self._source().stat().st_size if self._source().exists() else 0
+        if journal.claim and self._source() == self.complete and self.size > journal.end():
+            raise InputError(
+                f"{self.complete}: found more at its end than `clinx predict` wrote, which would be lost; move it away"
+            )
         self.reader = self.appender = None  # files, once they are needed
 
     def holds(self, entry: Entry) -> bool:
@@ -153,8 +158,7 @@ class JsonLinesWriter(Writer):
         if before:
             self.refuse_edited([before], "the text of the note has changed")
         if not self.appender:
-            if self._source() == self.complete and self.complete.exists():
-                os.replace(self.complete, self.partial)  # it is complete no more
+            self._reopen()
             self.appender = open(self.partial, "ab", buffering=0)
             self.appender.truncate(min(self.size, self.journal.end()))  # without a line that was cut off
         line, place = json_line(document), self.appender.seek(0, os.SEEK_END)
@@ -166,6 +170,10 @@ class JsonLinesWriter(Writer):
             raise InputError(f"document {document.id!r}: cannot be written to {self.partial} ({error}).") from None
         self.size = place + len(line)
         return self.journal.record(document, line, place, figures)  # last, so that its line is whole
+
+    def remove(self, entries: Iterable[Entry], why: str) -> None:
+        super().remove(entries, why)
+        self._reopen()
 
     def clear(self, why: str) -> None:
         super().clear(why)
@@ -195,6 +203,11 @@ class JsonLinesWriter(Writer):
         self.journal.renumber(zip(count(1), places, numbers))
         self.partial.unlink(missing_ok=True)
         self.partial = new
+
+    def _reopen(self) -> None:
+        """Takes from the file its name, since it is complete no more."""
+        if self._source() == self.complete and self.complete.exists():
+            os.replace(self.complete, self.partial)
 
     def _source(self) -> Path:
         return self.partial if self.partial.exists() else self.complete

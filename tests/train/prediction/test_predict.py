@@ -185,6 +185,47 @@ def test_annotations_that_came_between_two_calls_are_not_overwritten(command, cl
     assert status == 2 and f"{tmp_path}/out/more.ann: found this file" in err
 
 
+def test_a_note_that_was_removed_from_the_predictions_is_read_again(command, clinx, tmp_path):
+    assert clinx(*command)[0] == 0
+    text, annotations = (next((tmp_path / "out").glob(f"*.{suffix}")) for suffix in ("txt", "ann"))
+    as_before = text.read_bytes()
+    text.unlink()
+    assert "1 notes read, 3 as before" in clinx(*command)[1] and text.read_bytes() == as_before
+    annotations.write_text("")
+    annotations.with_suffix(".txt").unlink()
+    status, _, err = clinx(*command)
+    assert status == 2 and "1 predictions that were edited" in err and "since their text is missing" in err
+
+
+def test_a_line_that_was_added_to_the_predictions_is_not_lost(command, clinx, tmp_path):
+    command, file = [*command, "--format", "jsonl"], tmp_path / "out" / "predictions.jsonl"
+    assert clinx(*command)[0] == 0
+    with open(file, "a") as lines:
+        lines.write('{"id": "mine", "text": "x", "entities": []}\n')
+    status, _, err = clinx(*command)
+    assert status == 2 and f"{file}: found more at its end than `clinx predict` wrote" in err
+    assert '"mine"' in file.read_text()
+
+
+def test_the_home_folder_is_that_of_input_and_output(command, clinx, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(command[4], tmp_path / "notes")
+    command[4], command[6] = "~/notes", "~/predicted"
+    assert clinx(*command)[0] == 0 and (tmp_path / "predicted").is_dir() and not (tmp_path / "~").exists()
+    command[6] = tmp_path / "notes" / "out"
+    status, _, err = clinx(*command)
+    assert status == 2 and "this output inside of the input" in err
+
+
+def test_where_no_note_can_be_read_it_is_told_why(command, clinx, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_bytes("niño".encode("latin1"))
+    command[4] = tmp_path / "notes"
+    status, _, err = clinx(*command, "--keep-going")
+    assert status == 2 and "none of its notes could be read, 1 in all; the first: " in err and "0xf1" in err
+
+
 @pytest.mark.parametrize(
     "output, fault",
     [
