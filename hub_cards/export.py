@@ -88,8 +88,9 @@ def _export_model(
     members: Sequence[str],
     report: Callable[[str], None],
 ) -> Export:
-    is_of_run = any((source.parent / name).exists() for name in ("metrics.json", "recipe.yaml"))
-    run = source.parent if source.resolve().name == "model" and is_of_run else source
+    around = source.resolve().parent
+    is_of_run = any((around / name).exists() for name in ("metrics.json", "recipe.yaml"))
+    run = around if source.resolve().name == "model" and is_of_run else source
     model = run / "model" if (run / "model").is_dir() else run
     if (run / "recipe.yaml").exists() and not (run / "metrics.json").exists():
         raise HubError(f"{run}: this run is not finished; give the command that began it again, and then push")
@@ -100,39 +101,41 @@ def _export_model(
     _rewrite_configs(folder, members)
     if (run / "curves.png").exists() and run != model:
         shutil.copyfile(run / "curves.png", folder / "curves.png")
-    has_card = (model / "README.md").exists()
-    if has_card:
-        report(f"{model / 'README.md'} is kept as the card")
-    card = {"repo_id": repo_id, "card_fields": card_fields, "revision": revision}
-    note = card_fields.note
+    note, figures = card_fields.note, published_figures(run, card_fields.publishable_settings)
+    card = {"repo_id": repo_id, "card_fields": card_fields, "revision": revision, "figures": figures}
     if _is_language_model(config):
         masked_words = fill_masks(model, note)
-        if not has_card:
-            figures = published_figures(run, card_fields.publishable_settings)
-            save_language_model_card(folder, example=masked_words, figures=figures, **card)
-        expected = masked_word_items(masked_words)
-        return Export("model", expected, lambda copy: masked_word_items(fill_masks(copy, note)))
-    _write_handler(folder)
-    entities = find_entities(model, note)
-    if not has_card:
-        save_model_card(
-            folder,
-            labels=config.entity_types,
-            example={"text": note, "entities": entities},
-            figures=published_figures(run, card_fields.publishable_settings),
-            members=member_scores(run, members or getattr(config, "members", ())),
-            **card,
-        )
-    return Export(
-        "model", entity_items(entities), lambda copy: entity_items(find_entities_in_fresh_process(copy, note))
-    )
+        card |= {"example": masked_words}
+        save_card, expected, read = save_language_model_card, masked_word_items(masked_words), _read_masked_words
+    else:
+        _write_handler(folder)
+        entities = find_entities(model, note)
+        card |= {"example": {"text": note, "entities": entities}, "labels": config.entity_types}
+        card |= {"members": member_scores(run, members or getattr(config, "members", ()))}
+        save_card, expected, read = save_model_card, entity_items(entities), _read_entities
+    has_card = (model / "README.md").exists()
+    if figures or not has_card:  # results are written in any case
+        save_card(folder, **card)
+    if has_card:
+        shutil.copyfile(model / "README.md", folder / "README.md")
+        report(f"{model / 'README.md'} is kept as the card")
+    return Export("model", expected, partial(read, note=note))
+
+
+def _read_masked_words(copy: str | Path, note: str) -> list[Item]:
+    return masked_word_items(fill_masks(copy, note))
+
+
+def _read_entities(copy: str | Path, note: str) -> list[Item]:
+    return entity_items(find_entities_in_fresh_process(copy, note))
 
 
 def _write_handler(folder: Path) -> None:
     """Writes what Inference Endpoints serve the model by, where it brings none of its own."""
     if not (folder / "handler.py").exists():
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
-        (folder / "requirements.txt").write_text(REQUIREMENTS)
+        if not (folder / "requirements.txt").exists():
+            (folder / "requirements.txt").write_text(REQUIREMENTS)
 
 
 def _read_config(model: Path, run: Path):
@@ -176,10 +179,10 @@ def _rewrite_configs(folder: Path, members: Sequence[str]) -> None:
 
 
 def _without_paths(content):
-    """Without the local paths that transformers writes down: `_name_or_path`, `tokenizer_file` …"""
+    """Without the local paths that transformers writes down: `_name_or_path`, `tokenizer_file` …; not so labels."""
     if isinstance(content, dict):
         kept = {key: value for key, value in content.items() if not key.endswith(("name_or_path", "_file"))}
-        return {key: _without_paths(value) for key, value in kept.items()}
+        return {key: value if key == "label2id" else _without_paths(value) for key, value in kept.items()}
     return [_without_paths(item) for item in content] if isinstance(content, list) else content
 
 

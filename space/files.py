@@ -5,9 +5,11 @@ import base64
 import csv
 import io
 import json
+import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,7 +44,8 @@ class UploadError(Exception):
 def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
     """Names and texts of the notes in `.txt` files and `.zip` archives of them.
 
-    Raises UploadError for other files, too many, too large or not UTF-8 ones, and archives that hold more than notes.
+    Hidden files in an archive are passed over. Raises UploadError for other files, too many, too large or not UTF-8
+    ones, and archives that hold more than notes.
     """
     notes: list[tuple[str, str]] = []
     total, names = 0, set()
@@ -81,6 +84,7 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in members if not re.search(r"(^|[/\\])(\.(?!\.)|__MACOSX)", member.filename)]
             if len(members) > MAX_FILES:
                 raise UploadError(f"{path.name} holds more than {MAX_FILES} files.")
             for member in members:
@@ -89,7 +93,7 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                     raise UploadError(f"{path.name} holds {member.filename[:80]}, expected .txt files only.")
                 with archive.open(member) as file:
                     yield "/".join(parts), file.read(MAX_BYTES + 1)  # whatever size the archive claims
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
         raise UploadError(f"{path.name} is no readable archive, or is encrypted.") from None
 
 
@@ -109,11 +113,11 @@ def _brat_line(number: int, text: str, entity: dict) -> str:
     """A text-bound annotation; a mention over several lines is given in fragments, as BRAT does."""
     fragments, start = [], entity["start"]
     for line in text[start : entity["end"]].split("\n"):
-        if line:
-            fragments.append((start, start + len(line)))
+        if shown := line.rstrip("\r"):
+            fragments.append((start, start + len(shown)))
         start += len(line) + 1
-    places = ";".join(f"{a} {b}" for a, b in fragments)
-    return f"T{number}\t{entity['label']} {places}\t{' '.join(text[a:b] for a, b in fragments)}\n"
+    places, label = ";".join(f"{a} {b}" for a, b in fragments), re.sub(r"\s", "_", entity["label"])
+    return f"T{number}\t{label} {places}\t{' '.join(text[a:b] for a, b in fragments)}\n"
 
 
 def as_json_lines(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:

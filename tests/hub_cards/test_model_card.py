@@ -134,8 +134,18 @@ def test_a_card_that_is_there_is_kept_with_its_results(run, tmp_path):
     assert {"results.json", ".eval_results/org--notes.yaml"} < names and ".gitattributes" not in names
 
 
-def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tmp_path):
-    assert "| FARMACO | 50.00 |" in exported(run / "model", tmp_path / "out")
+def test_a_card_in_the_model_of_a_run_is_kept_beside_the_results_of_the_run(run, tmp_path):
+    (run / "model/README.md").write_text("mine")
+    (run / "model/requirements.txt").write_text("torch\n")
+    assert exported(run, tmp_path / "out") == "mine"
+    assert json.loads((tmp_path / "out/results.json").read_text())["test"]["f1"] == SCORES["f1"]
+    assert (tmp_path / "out/requirements.txt").read_text() == "torch\n" and (tmp_path / "out/handler.py").exists()
+
+
+@pytest.mark.parametrize("folder, source", [(".", "{run}/model"), ("{run}/model", ".")])
+def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tmp_path, monkeypatch, folder, source):
+    monkeypatch.chdir(folder.format(run=run))
+    assert "| FARMACO | 50.00 |" in exported(source.format(run=run), tmp_path / "out")
 
 
 @pytest.mark.parametrize(

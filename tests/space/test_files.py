@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from clinx.corpora import read_corpus
+
 
 files = pytest.importorskip("files")
 NOTES = [("a.txt", "Ana\nRuiz toma =1+1.", [{"start": 0, "end": 8, "label": "NAME", "score": 0.9, "agreement": 1.0}])]
@@ -20,7 +22,8 @@ def archive(path, members):
 
 def test_texts_and_archives_of_them_are_read(tmp_path):
     (tmp_path / "a.txt").write_bytes("\ufeffuna".encode())
-    zipped = archive(tmp_path / "more.zip", {"deep/b.txt": "dos", "c.TXT": "tres"})
+    hidden = {"__MACOSX/deep/._b.txt": b"\xff", ".DS_Store": "x", "deep/.hidden.txt": "x"}  # as macOS packs them
+    zipped = archive(tmp_path / "more.zip", {"deep/b.txt": "dos", "c.TXT": "tres", **hidden})
     assert files.read_uploads([tmp_path / "a.txt", zipped]) == [
         ("a.txt", "una"),
         ("deep/b.txt", "dos"),
@@ -45,6 +48,22 @@ def test_texts_and_archives_of_them_are_read(tmp_path):
 def test_archives_that_hold_more_than_notes_are_refused(tmp_path, members, fault):
     with pytest.raises(files.UploadError, match=fault):
         files.read_uploads([archive(tmp_path / "notes.zip", members)])
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    data = archive(tmp_path / "a.zip", {"a.txt": "una nota " * 500}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(data[:40] + b"\xff" * 20 + data[60:])
+    with pytest.raises(files.UploadError, match="no readable archive"):
+        files.read_uploads([tmp_path / "a.zip"])
+
+
+def test_brat_of_lines_that_end_as_in_windows_is_read_again(tmp_path):
+    text, label = "Dolor torácico\r\nde reposo.", "CHIEF COMPLAINT"
+    data = files.as_brat([("a.txt", text, [{"start": 0, "end": 25, "label": label}])])
+    (tmp_path / "notes.zip").write_bytes(data)
+    (document,) = read_corpus(tmp_path / "notes.zip")
+    assert (document.text, document.problems) == (text, [])
+    assert [(e.start, e.end, e.label) for e in document.entities] == [(0, 25, "CHIEF_COMPLAINT")]
 
 
 def test_what_is_no_archive_and_no_text_is_refused(tmp_path):

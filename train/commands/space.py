@@ -10,7 +10,7 @@ from ..app_files import app_folder
 from ..checks import refuse_no_model
 from ..console import help_with_example
 from ..errors import InputError
-from ..setting_fields import Numbers
+from ..setting_fields import COUNT, Numbers
 
 
 EXAMPLE = "clinx space --model runs/my-notes"
@@ -21,8 +21,11 @@ def main(argv: list[str]) -> None:
     """Runs `clinx space` until it is stopped; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
     models = [_model(name) for name in args.model]
-    if args.port not in PORTS:
-        raise InputError(f"--port is {args.port}, expected {PORTS}")
+    for name, number, numbers in ("port", args.port, PORTS), ("models_in_memory", args.models_in_memory, COUNT):
+        if number not in numbers:
+            raise InputError(f"--{name} is {number}, expected {numbers}")
+    if with_comma := [model for model in models if "," in model]:
+        raise InputError(f"{with_comma[0]}: found a comma in the path, which divides models; rename the folder")
     os.environ |= {
         "CLINX_MODEL": ",".join(models),
         "CLINX_MODELS_IN_MEMORY": str(args.models_in_memory),
