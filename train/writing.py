@@ -41,9 +41,9 @@ def check_writable(path: Path) -> None:
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Writes an object as indented JSON."""
+    """Writes an object as indented JSON, in UTF-8; lone surrogates, as of file names in Latin-1, are escaped."""
     with atomic_file(path) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
     train, validation, test = (
         _read(path, recipe) if path else [] for path in (recipe.train, recipe.validation, recipe.test)
     )
-    if {document.id for document in train} & {document.id for document in validation}:
+    while {document.id for document in train} & {document.id for document in validation}:
         validation = [replace(document, id=f"validation/{document.id}") for document in validation]
     if recipe.held_out:
         train, validation = _without_shared_text(train, validation, recipe)

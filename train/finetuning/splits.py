@@ -12,7 +12,7 @@ from ..corpora.documents import Document, same_note
 from ..corpora.sentences import cut
 from ..errors import InputError
 from ..settings import SPLIT_KINDS
-from ..writing import atomic_file
+from ..writing import write_json
 
 
 @dataclass
@@ -40,8 +40,7 @@ class Splits:
     members: list[Member]
 
     def write(self, path: Path) -> None:
-        with atomic_file(path) as file:
-            file.write(json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n")
+        write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: str | Path) -> "Splits":

@@ -64,6 +64,18 @@ def test_a_note_that_differs_in_white_space_judges_not_where_it_is_learned_from(
     assert len(read_annotated(recipe_of(tmp_path / "train.jsonl", test=str(tmp_path / "test.jsonl"))).test) == 1
 
 
+def test_a_validation_note_takes_no_training_note_s_name(tmp_path):
+    write_jsonl([Document("x", "Uno"), Document("validation/x", "Dos")], tmp_path / "train.jsonl")
+    write_jsonl([Document("x", "Tres")], tmp_path / "validation.jsonl")
+    recipe = recipe_of(tmp_path / "train.jsonl", validation=str(tmp_path / "validation.jsonl"), split_kind="standard")
+    data = read_annotated(recipe)
+    assert {d.text: d.id for d in data.documents} == {
+        "Uno": "x",
+        "Dos": "validation/x",
+        "Tres": "validation/validation/x",
+    }
+
+
 def test_parts_of_judged_notes_are_not_among_the_unlabelled(tmp_path):
     judged = Document(
         "judged", "La paciente ingresa por dolor torácico de tres horas.\nSe pauta paracetamol cada ocho horas."
