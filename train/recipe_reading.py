@@ -233,8 +233,23 @@ def settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int
         if is_text and value.style is None and value.value in ("", "null", "~"):
             yield key.value, None, key.start_mark.line + 1
         else:
+            _refuse_repeated(value, path)
             value = value.value if is_text else yaml.constructor.BaseConstructor().construct_object(value, deep=True)
             yield key.value, value, key.start_mark.line + 1
+
+
+def _refuse_repeated(node: yaml.Node, path: Path) -> None:
+    """Raises InputError for a key that stands twice in a mapping, of which YAML would keep the last."""
+    if isinstance(node, yaml.ScalarNode):
+        return
+    keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    names = [key.value for key in keys]
+    for number, key in enumerate(keys):
+        if key.value in names[:number]:
+            raise InputError(f"{path}:{key.start_mark.line + 1}: {key.value!r} stands here a second time; keep one")
+    for child in node.value:
+        for part in child if isinstance(child, tuple) else [child]:
+            _refuse_repeated(part, path)
 
 
 def _refuse_null(kind: type, name: str, where: str) -> None:

@@ -142,6 +142,19 @@ def test_a_card_in_the_model_of_a_run_is_kept_beside_the_results_of_the_run(run,
     assert (tmp_path / "out/requirements.txt").read_text() == "torch\n" and (tmp_path / "out/handler.py").exists()
 
 
+def test_local_paths_are_left_out_and_labels_that_look_like_them_are_not(run, tmp_path):
+    config = json.loads((run / "model/config.json").read_text())
+    config["encoder"]["_name_or_path"] = "/home/secret"
+    names = {"FARMACO": "drug_file"}
+    config["entity_types"] = [names.get(name, name) for name in config["entity_types"]]
+    for key in ("id2label", "label2id"):
+        config[key] = json.loads(json.dumps(config[key]).replace("FARMACO", "drug_file"))
+    (run / "model/config.json").write_text(json.dumps(config))
+    exported(run, tmp_path / "out")
+    written = json.loads((tmp_path / "out/config.json").read_text())
+    assert written["label2id"] == config["label2id"] and "_name_or_path" not in written["encoder"]
+
+
 @pytest.mark.parametrize("folder, source", [(".", "{run}/model"), ("{run}/model", ".")])
 def test_the_model_folder_of_a_run_is_pushed_with_the_figures_of_the_run(run, tmp_path, monkeypatch, folder, source):
     monkeypatch.chdir(folder.format(run=run))

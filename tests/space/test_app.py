@@ -166,6 +166,8 @@ def test_what_a_killed_server_left_is_deleted_by_the_next(tmp_path, monkeypatch)
     [
         (("--model", "/no/such"), "/no/such: found no such folder"),
         (("--model", "org/model", "--port", "0"), "--port is 0, expected at least 1 and less than 65536"),
+        (("--model", "org/model", "--models_in_memory", "0"), "--models_in_memory is 0, expected at least 1"),
+        (("--model", "org/a,org/b"), "found a comma, which divides models"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(capsys, options, fault):

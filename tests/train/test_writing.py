@@ -1,5 +1,6 @@
 """Folders that one command at a time writes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from clinx.errors import InputError
-from clinx.writing import LOCK, exclusive
+from clinx.writing import LOCK, exclusive, write_json
 
 
 HOLDER = """
@@ -39,3 +40,10 @@ def test_a_fault_inside_frees_the_folder(tmp_path):
             raise ZeroDivisionError
     with exclusive(tmp_path):
         pass
+
+
+def test_names_of_files_that_are_not_utf_8_are_written_and_read_back(tmp_path):
+    content = {"id": os.fsdecode("niño".encode("latin1")), "label": "Ñ"}
+    write_json(tmp_path / "file.json", content)
+    assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == content
+    assert "Ñ" in (tmp_path / "file.json").read_text(encoding="utf-8")

@@ -23,9 +23,11 @@ def _with_source(recipe: Recipe) -> Recipe:
     """The recipe with that of its `source_models` to start from which is likely the best for its notes."""
     from ..finetuning.data import read_annotated
     from ..transfer.ranking import rank_sources
+    from ..transfer.sources import notes_of_runs
     from .rank_sources import recommendation, table
 
-    ranking = rank_sources(read_annotated(recipe).documents, recipe.source_models, seed=recipe.seed or 0)
+    notes = notes_of_runs(recipe.source_models)
+    ranking = rank_sources(read_annotated(recipe).documents, recipe.source_models, notes)
     console().print(table(ranking))
     print(recommendation(ranking))
     return recipe.changed(source_model=ranking.sources[0].name, source_models=None)

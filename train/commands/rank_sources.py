@@ -13,6 +13,7 @@ from ..console import console, help_with_example, printable
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import Document, telling_problems
 from ..errors import InputError
+from ..setting_fields import COUNT
 from ..writing import atomic_file, check_writable
 
 
@@ -46,9 +47,12 @@ def main(argv: list[str]) -> None:
     if args.max_sentences is not None:
         from ..corpora.sentences import first_sentences
 
+        if args.max_sentences not in COUNT:
+            raise InputError(f"--max_sentences is {args.max_sentences}, expected {COUNT}")
         documents = first_sentences(documents, args.max_sentences)
-    notes = {name: _read(path) for name, path in _notes_of(args).items()}
     from ..transfer.ranking import rank_sources  # not above: `--help` answers at once
+
+    notes = _notes_of(args)
 
     earlier = _transfers(args.transfers)
     target_model = _target_model(args)
@@ -100,20 +104,18 @@ def _read(path: str, format: str | None = None) -> list[Document]:
     return list(telling_problems(path, read_corpus(path, format)))
 
 
-def _notes_of(args: argparse.Namespace) -> dict[str, str]:
-    """Where the notes lie that a source learned from, as far as it is told or its run remembers them."""
+def _notes_of(args: argparse.Namespace) -> dict[str, list[Document]]:
+    """The notes that a source learned from, as far as it is told or its run remembers them."""
     if args.source_notes:
         if len(args.source_notes) != len(args.source_models):
             raise InputError(
                 f"found {len(args.source_notes)} --source_notes and {len(args.source_models)} --source_models, "
                 "expected as many, in the same order"
             )
-        return dict(zip(args.source_models, args.source_notes, strict=True))
-    from ..recipe import Recipe
+        return {name: _read(path) for name, path in zip(args.source_models, args.source_notes, strict=True)}
+    from ..transfer.sources import notes_of_runs
 
-    recipes = {name: Path(name, "recipe.yaml") for name in args.source_models}
-    trains = {name: Recipe.read(path).train for name, path in recipes.items() if path.is_file()}
-    return {name: train for name, train in trains.items() if Path(train).exists()}
+    return notes_of_runs(args.source_models)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,6 +185,8 @@ def recommendation(ranking: Ranking) -> str:
     sample = f"compared at {ranking.words:,} words of {ranking.documents} notes"
     if len(ranking.sources) == 1:
         return f"{sample}; there is no other source to choose"
+    if math.isnan(ranking.ahead):
+        return f"{first} comes first; no part of the target can tell how sure that is ({sample})"
     share = f"ahead of the second in {100 * ranking.ahead:.0f} % of the target's parts"
     if ranking.is_sure:
         return f"start from {first}: it is {share} ({sample})"

@@ -20,12 +20,12 @@ PORTS = Numbers(minimum=1, below=2**16)
 def main(argv: list[str]) -> None:
     """Runs `clinx space` until it is stopped; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
+    if with_comma := [name for name in args.model if "," in name]:
+        raise InputError(f"{with_comma[0]}: found a comma, which divides models; name each apart, or rename the folder")
     models = [_model(name) for name in args.model]
     for name, number, numbers in ("port", args.port, PORTS), ("models_in_memory", args.models_in_memory, COUNT):
         if number not in numbers:
             raise InputError(f"--{name} is {number}, expected {numbers}")
-    if with_comma := [model for model in models if "," in model]:
-        raise InputError(f"{with_comma[0]}: found a comma in the path, which divides models; rename the folder")
     os.environ |= {
         "CLINX_MODEL": ",".join(models),
         "CLINX_MODELS_IN_MEMORY": str(args.models_in_memory),

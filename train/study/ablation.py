@@ -8,14 +8,14 @@ from typing import NamedTuple
 from transformers import TrainingArguments
 
 from ..errors import InputError
-from ..finetuning.data import inputs_of, read_annotated
+from ..finetuning.data import inputs_of
 from ..finetuning.ensemble import run_recipe
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..training import training_arguments
 from ..writing import exclusive
 from .cost import steps_of_equal_time
-from .grid import refuse_failed, train_cells
+from .grid import judging_documents, refuse_failed, train_cells
 from .tables import REFERENCE, write_table
 
 
@@ -73,9 +73,7 @@ def _train_rows(
     recipe: Recipe, recipes: dict[str, Recipe], args: TrainingArguments, train: Callable[[Recipe], object]
 ) -> dict:
     folder = Path(recipe.output_dir)
-    gold = read_annotated(recipe).test
-    if len(gold) < 2:
-        raise InputError(f"{len(gold)} test document is too few to compare on: hold out two or more")
+    gold = judging_documents(recipe)
     of_study = inputs_of(recipe, {"test": gold})["test"]
     titles = {row.name: row.title for row in ROWS}
     runs = {run: of for name, of_row in recipes.items() for run, of in _runs(folder, name, of_row).items()}

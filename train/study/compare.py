@@ -13,7 +13,7 @@ from ..scoring.p_values import LEGEND as CODES
 from ..scoring.p_values import correct_family
 from ..writing import atomic_file, exclusive, write_json
 from .cost import steps_of_equal_time
-from .grid import OF_TEST, ScoredRuns, Settings, Study, refuse_failed, train_cells
+from .grid import OF_TEST, ScoredRuns, Settings, Study, judging_documents, refuse_failed, train_cells
 from .paper import of_system
 from .tables import difference, percent
 
@@ -67,7 +67,7 @@ def study_compare(study: CompareStudy, at_once: int = 1, equal_time: bool = Fals
 
     def add(run: str) -> None:
         (corpus, system), _ = runs[run]
-        if scored.add(corpus, (corpus, system), run, len(study.runs(corpus, system))):
+        if scored.add(corpus, (corpus, system), run, study.runs(corpus, system)):
             result.update(_figures(study, scored, result.get("corpora", {})))
             _write(study.folder, result)
 
@@ -76,6 +76,8 @@ def study_compare(study: CompareStudy, at_once: int = 1, equal_time: bool = Fals
             run: study.recipe(run, study.corpora[corpus], study.systems[system], own)
             for run, ((corpus, system), own) in runs.items()
         }
+        for corpus in study.corpora:
+            judging_documents(next(recipes[run] for run, ((of, _), _) in runs.items() if of == corpus))
         if equal_time:
             steps = {corpus: _steps_of_equal_time(study, corpus, recipes) for corpus in study.corpora}
             for run, ((corpus, system), _) in runs.items():

@@ -5,11 +5,12 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-from transformers import IntervalStrategy, PrinterCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, IntervalStrategy, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import SaveStrategy
 
 from ..errors import InputError
@@ -29,26 +30,50 @@ def steps_of_equal_time(recipes: Mapping[str, Recipe], reference: str, file: Pat
     """For each recipe the settings of its number of updates, which take the time of the reference's.
 
     Args:
-        file: where is kept how much time an update of each takes, relative to each other, so that it is measured once.
+        file: where is kept how much time an update of each takes, in updates of the reference, and of which settings
+            of both, so that it is measured once for the same.
 
-    Raises InputError for a reference that counts epochs, and under several processes, which would measure each its own.
+    A recipe that cannot be trained keeps its updates, and fails when it is trained. Raises InputError for a reference
+    that cannot, or counts epochs, and under several processes, which would measure each its own.
     """
     of_reference = recipes[reference]
     if (of_reference.max_steps or 0) < 1:
         raise InputError("equal time needs a number of updates to begin with: set max_steps in place of epochs")
     if training_arguments(of_reference).world_size > 1:
         raise InputError("equal time is measured by one process: start the study without a launcher of several")
-    costs = {reference: 1.0} | (json.loads(file.read_text()) if file.exists() else {})
-    if missing := [name for name in recipes if name not in costs]:
-        rounds = [{name: _update_seconds(recipes[name]) for name in (reference, *missing)} for _ in range(ROUNDS)]
-        seconds = {name: min(of_round[name] for of_round in rounds) for name in rounds[0]}
-        costs |= {name: costs[reference] * seconds[name] / seconds[reference] for name in missing}
-        write_json(file, costs)
-    result = {name: _share_of_steps(of_reference, costs[reference] / costs[name]) for name in recipes}
+    known = json.loads(file.read_text()) if file.exists() else {}
+    of_both = {name: _digest(of_reference, recipe) for name, recipe in recipes.items()}
+    known = {name: of for name, of in known.items() if isinstance(of, dict)}  # once they were numbers alone
+    costs = {name: known[name]["cost"] for name in recipes if known.get(name, {}).get("settings") == of_both[name]}
+    if missing := [name for name in recipes if name not in costs and name != reference]:
+        seconds = _seconds({name: recipes[name] for name in (reference, *missing)}, reference)
+        costs |= {name: of / seconds[reference] for name, of in seconds.items() if name != reference}
+        measured = {name: {"cost": cost, "settings": of_both[name]} for name, cost in costs.items()}
+        write_json(file, known | measured)
+    costs[reference] = 1.0
+    result = {name: _share_of_steps(of_reference, 1 / costs[name]) if name in costs else {} for name in recipes}
     for name, steps in result.items():
-        share = costs[name] / costs[reference]
-        print(f"{name}: {share:.2f} of {reference}'s time an update, {steps['max_steps']} updates")
+        if steps:
+            print(f"{name}: {costs[name]:.2f} of {reference}'s time an update, {steps['max_steps']} updates")
     return result
+
+
+def _seconds(recipes: Mapping[str, Recipe], reference: str) -> dict[str, float]:
+    """Seconds of an update of each recipe that can be trained; raises InputError where the reference cannot."""
+    seconds: dict[str, list[float]] = {}
+    for name, recipe in [*recipes.items()] * ROUNDS:
+        try:
+            seconds.setdefault(name, []).append(_update_seconds(recipe))
+        except InputError:
+            if name == reference:
+                raise
+    return {name: min(of) for name, of in seconds.items() if of}
+
+
+def _digest(*recipes: Recipe) -> str:
+    """Of all settings that count, but for how long and with which luck is trained."""
+    settings = [{key: v for key, v in of.recorded().items() if key not in (*OF_STEPS, "seed")} for of in recipes]
+    return sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _share_of_steps(recipe: Recipe, share: float) -> dict[str, int]:
@@ -86,7 +111,7 @@ def _update_seconds(recipe: Recipe) -> float:
         SaveStrategy.NO,
         IntervalStrategy.NO,
     )
-    for callback in (ShowProgress, PrinterCallback):
+    for callback in (ShowProgress, PrinterCallback, EarlyStoppingCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(clock)
     trainer.train()

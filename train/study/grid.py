@@ -13,6 +13,7 @@ import yaml
 from ..corpora import read_corpus
 from ..corpora.documents import Document
 from ..errors import InputError
+from ..finetuning.data import read_annotated
 from ..finetuning.ensemble import run_recipe
 from ..finetuning.side_by_side import Training, train_side_by_side
 from ..recipe import Recipe
@@ -26,7 +27,6 @@ from ..writing import atomic_file
 Settings = dict[str, str | list[str] | None]  # of a recipe, as text
 Failures = dict[str, str]  # the reason, by the name of the cell
 NOT_IN_FILE = ("path", "folder", "overrides")
-OF_CELLS = ("seed", "train", "max_train_sentences", "source_model", "source_models", "output_dir")
 OF_TEST = ("test", "test_fraction", "max_test_documents", "split_seed")  # the same for all cells of a corpus
 
 
@@ -43,6 +43,8 @@ class Study:
         settings: of every recipe.
         corpora: by the name of a corpus, its settings: `train`, `test` and whatever is its own.
     """
+
+    of_cells = ("seed", "train", "max_train_sentences", "source_model", "source_models", "output_dir")  # no overrides
 
     path: Path
     folder: Path
@@ -79,7 +81,7 @@ class Study:
         """Raises InputError for what would mix up cells, or leave them without documents to be scored on."""
         for option in self.overrides:
             name = option.removeprefix("--").partition("=")[0].replace("-", "_")
-            if option.startswith("--") and name in OF_CELLS:
+            if option.startswith("--") and name in self.of_cells:
                 raise InputError(f"--{name} is what tells the study's cells apart: set it in {self.path}")
         for corpus in self.scored_corpora():
             if not self._merged([self.corpora[corpus]]).keys() & {"test", "test_fraction"}:
@@ -164,6 +166,17 @@ def _settings(part: object, where: str) -> Settings:
     return {key: None if value in ("", "~", "null") else value for key, value in (part or {}).items()}
 
 
+def judging_documents(recipe: Recipe) -> list[Document]:
+    """The test documents of a recipe; raises InputError where they are too few to compare models on."""
+    documents = read_annotated(recipe).test
+    if len(documents) < 2:
+        raise InputError(
+            f"{recipe.test or recipe.train}: found {len(documents)} test document, too few to compare on; hold out two "
+            "or more, or divide it into blocks of sentences by max_test_documents"
+        )
+    return documents
+
+
 def train_cells(
     recipes: Mapping[str, Recipe],
     after_each: Callable[[str], object],
@@ -228,22 +241,25 @@ class ScoredRuns:
         self.f1: dict[Hashable, list[float]] = {}
         self._predicted: dict[Hashable, dict[str, list[Document]]] = {}
 
-    def add(self, corpus: str, cell: Hashable, run: str, n_runs: int) -> bool:
-        """Takes a run in, and says whether its cell of `n_runs` is complete.
+    def add(self, corpus: str, cell: Hashable, run: str, runs: Iterable[str]) -> bool:
+        """Takes a run in, and says whether its cell is complete.
 
         Args:
             run: its folder in the study's.
+            runs: those of all runs of the cell, in their order.
 
         Raises InputError where its test documents are not those of the corpus' other runs.
         """
         gold = list(read_corpus(self.folder / run / "gold.jsonl"))
         if self.gold.setdefault(corpus, gold) != gold:
             raise InputError("the test documents have changed since the study began: give its command again")
-        runs = self._predicted.setdefault(cell, {})
-        runs[run] = list(read_corpus(self.folder / run / "test.jsonl"))
-        if len(runs) == n_runs:
-            self.f1[cell] = [score(gold, predicted)["f1"] for predicted in runs.values()]
-        return len(runs) == n_runs
+        predicted = self._predicted.setdefault(cell, {})
+        predicted[run] = list(read_corpus(self.folder / run / "test.jsonl"))
+        is_complete = predicted.keys() == {*runs}
+        if is_complete:
+            self._predicted[cell] = {name: predicted[name] for name in runs}  # whichever was done first
+            self.f1[cell] = [score(gold, of_run)["f1"] for of_run in self._predicted[cell].values()]
+        return is_complete
 
     def compare(self, corpus: str, cell: Hashable, reference: Hashable) -> dict:
         """`compare_runs` of two complete cells."""

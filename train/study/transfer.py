@@ -5,18 +5,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from ..corpora.documents import Document
+from ..corpora.formats.jsonl import write_jsonl
 from ..errors import InputError
 from ..finetuning.data import member_data, read_annotated
 from ..fingerprint import model_commit
 from ..recipe import Recipe
 from ..transfer.ranking import rank_sources
 from ..writing import exclusive, write_json
-from .grid import OF_TEST, ScoredRuns, Settings, Study, collecting, refuse_failed, train_cells
+from .grid import OF_TEST, ScoredRuns, Settings, Study, collecting, judging_documents, refuse_failed, train_cells
 from .transfer_tables import with_evaluated_measures, write_tables
 
 
@@ -34,6 +35,8 @@ class TransferStudy(Study):
         source_settings: of the models that are sources. Where a corpus has settings of its own, it keeps them.
     """
 
+    of_cells = (*Study.of_cells, "held_out", "test", "test_fraction")
+
     targets: list
     sources: list
     sizes: dict
@@ -44,6 +47,10 @@ class TransferStudy(Study):
         self.refuse_unknown("sources", self.sources)
         super().check()
         self.refuse_settings("sizes", self.sizes, ("encoder", "train", *OF_TEST))
+        if "max_train_sentences" in self.settings:
+            raise InputError(
+                f"{self.path}: settings has max_train_sentences, which sizes are; set it in source_settings"
+            )
         if NO_SOURCE in self.corpora:
             raise InputError(f"{self.path}: a corpus is called {NO_SOURCE}, which is the name of no transfer")
         if wrong := [size for size in self.sizes if size != "all" and not (size.isdecimal() and int(size))]:
@@ -53,12 +60,26 @@ class TransferStudy(Study):
         return self.targets
 
     def source_recipe(self, source: str) -> Recipe:
-        """The recipe of a source, which learns from no document that shares text with the test of a target."""
-        own: Settings = {"seed": self.seeds(self.source_settings, self.corpora[source])[0]}
-        others = (self.settings | self.corpora[target] for target in self.targets if target != source)
-        if tests := [settings["test"] for settings in others if settings.get("test")]:
-            own["held_out"] = tests
-        return self.recipe(f"sources/{source}", self.source_settings, self.corpora[source], own)
+        """The recipe of a source, which learns from no document that shares text with what judges a target."""
+        parts = (self.source_settings, self.corpora[source])
+        held_out = self._merged(parts).get("held_out") or []
+        own: Settings = {"seed": self.seeds(*parts)[0]}
+        own["held_out"] = [held_out] if isinstance(held_out, str) else [*held_out]
+        own["held_out"] += [str(file) for target, file in self.judging.items() if target != source]
+        return self.recipe(f"sources/{source}", *parts, own if own["held_out"] else {**own, "held_out": None})
+
+    @cached_property
+    def judging(self) -> dict[str, Path]:
+        """By target, a file that is written with the texts of the documents that judge it, in whatever form these lie.
+
+        Raises InputError where they are too few.
+        """
+        files = {target: self.folder / "judging" / f"{target}.jsonl" for target in self.targets}
+        for target, file in files.items():
+            cell = Cell(target, next(iter(self.sizes)), NO_SOURCE)
+            documents = judging_documents(self.target_recipe(cell, self.runs(cell)[0]))
+            write_jsonl((Document(document.id, document.text) for document in documents), file)
+        return files
 
     def cells(self, sources: list[str]) -> Iterator["Cell"]:
         """The cells of these sources."""
@@ -141,7 +162,7 @@ class Figures:
     def add(self, cell: Cell, run: str) -> None:
         """Takes a run in, and writes the tables when its cell is complete."""
         none = cell._replace(source=NO_SOURCE)
-        is_complete = self._runs.add(cell.target, cell, run, len(self.study.runs(cell)))
+        is_complete = self._runs.add(cell.target, cell, run, self.study.runs(cell))
         if is_complete and cell != none and none in self._runs.f1:
             self._gains[cell] = self._runs.compare(cell.target, cell, none)
             write_tables(self.study.folder, self.result())

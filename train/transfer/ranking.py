@@ -57,8 +57,8 @@ class Ranking(NamedTuple):
 
     @property
     def is_sure(self) -> bool:
-        """Whether the first source is ahead of the second in nearly all parts of the target."""
-        return not self.ahead < SURE
+        """Whether the first source is ahead of the second in nearly all parts of the target, or is the only one."""
+        return len(self.sources) == 1 or self.ahead >= SURE
 
 
 def rank_sources(
@@ -80,6 +80,8 @@ def rank_sources(
     keep their order. Models of another encoder than that of `target_model` have no Procrustes distance. Raises
     InputError for a model that cannot be read, and a target without mentions.
     """
+    if again := [name for name in sources if sources.count(name) > 1]:
+        raise InputError(f"the source {again[0]} stands there more than once: name each model once")
     documents = documents if len(documents) >= PARTS else sentence_blocks(documents)
     sample = sample_characters(documents, seed=seed)
     features = {name: read_source(name, sample) for name in sources}
@@ -145,9 +147,11 @@ def _share_ahead(
     common: np.ndarray,
 ) -> float:
     """Share of the parts of the target in which the first source is ahead of the second; half of a tie."""
+    n = len(sample.numbers)  # of few long documents, stretches are the parts
+    parts = sample.numbers % PARTS if len(sample.documents) >= PARTS else np.arange(n) * PARTS // n
     ahead = []
     for part in range(PARTS):
-        rows = common & (sample.numbers % PARTS == part)
+        rows = common & (parts == part)
         if len(np.unique(sample.labels[rows])) > 1:
             scores = reciprocal_rank_fusion({**table, **_by_models(features, None, sample, rows)})
             first, second = scores[list(first_two)]

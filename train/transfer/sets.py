@@ -29,7 +29,8 @@ def read_transfers(path: str | Path) -> list[dict]:
     try:
         transfers = json.loads(Path(path).read_text(encoding="utf-8"))["transfers"]
         for transfer in transfers:
-            _ = transfer["target"], transfer["size"], float(transfer["gain"]), transfer["measures"].items()
+            _ = transfer["target"], transfer["size"], transfer["measures"].items()
+            transfer["gain"] = float(transfer["gain"])
     except OSError as error:
         raise InputError(f"{path}: cannot read the transfers: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):

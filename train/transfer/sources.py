@@ -1,12 +1,20 @@
 """A source model on the disk or the Hub, as features of the target's notes."""
 
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer
 
 import modeling_clinx  # noqa: F401, which makes its models known to AutoModel
 
+from ..corpora.documents import Document
 from ..errors import InputError
+from ..finetuning.data import member_data, read_annotated
 from ..finetuning.sources import find_source
+from ..recipe import Recipe
 from .features import Features, read_features
 from .sample import Sample
 
@@ -26,9 +34,28 @@ def read_source(given: str, sample: Sample) -> Features:
         kind = AutoModelForTokenClassification if is_labelling else AutoModel
         model = kind.from_pretrained(source.name, dtype=torch.float32, **source.hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(source.name, **source.hub_kwargs)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"cannot read the source {given}: {error}") from error
     if not tokenizer.is_fast:
         raise InputError(f"the source {given} has no fast tokenizer, which tells where subwords stand (tokenizer.json)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return read_features(model.to(device), tokenizer, sample, source.index)
+
+
+def notes_of_runs(sources: Iterable[str]) -> dict[str, list[Document]]:
+    """By source, the annotated documents that it learned from, where it is a run of `clinx finetune`.
+
+    Of an ensemble, those that its members divide. Standard error says of which run they cannot be read, and why.
+    """
+    notes = {}
+    for name in sources:
+        file = Path(name, "recipe.yaml")
+        if not file.is_file():
+            continue
+        try:
+            recipe = Recipe.read(file)
+            data = read_annotated(recipe)
+            notes[name] = data.documents if recipe.is_ensemble else member_data(recipe, data).train
+        except InputError as error:
+            print(f"note: words of {name} are not compared, since its notes cannot be read: {error}", file=sys.stderr)
+    return notes

@@ -1,6 +1,7 @@
 """`clinx rank-sources` as a user runs it, on tiny models that learned nothing."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -130,12 +131,48 @@ def test_one_source_alone_is_no_choice(folder, capsys):
         ((), ("a", "missing"), "missing: found no such folder"),
         ((), ("a", "notes"), "notes: found no config.json in this folder"),
         (("--source_notes", "x"), ("a", "b"), "found 1 --source_notes and 2 --source_models"),
-        (("--max_sentences", "0"), ("a", "b"), "sentences is 0, expected at least 1"),
+        (("--max_sentences", "0"), ("a", "b"), "--max_sentences is 0, expected at least 1"),
+        ((), ("a", "b", "a"), "/a stands there more than once: name each model once"),
     ],
 )
 def test_what_cannot_be_ranked_is_told(folder, capsys, options, sources, expected):
     assert rank(folder, *options, sources=sources) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_the_notes_of_a_run_are_those_that_it_learned_from(folder, tmp_path, capsys):
+    for number in (1, 2):
+        (tmp_path / f"run-{number}").mkdir()
+        (tmp_path / f"run-{number}/model").symlink_to(folder / "a/model")
+    recipe = f"encoder: x\ntrain: {folder}/notes\nsplit_kind: all\nmax_train_sentences: {{}}\n"
+    (tmp_path / "run-1/recipe.yaml").write_text(recipe.format(5))
+    (tmp_path / "run-2/recipe.yaml").write_text("train: [texts]\n")  # of a language model
+    options = ["--json", tmp_path / "r.json"]
+    assert rank(folder, *options, sources=(tmp_path / "run-1", tmp_path / "run-2")) == 0
+    few, none = sorted(json.loads((tmp_path / "r.json").read_text())["sources"], key=lambda source: source["name"])
+    assert none["size"] is None and f"words of {tmp_path}/run-2 are not compared" in capsys.readouterr().err
+    (tmp_path / "run-1/recipe.yaml").write_text(recipe.format(1000))
+    assert rank(folder, *options, sources=(tmp_path / "run-1",)) == 0
+    (all_notes,) = json.loads((tmp_path / "r.json").read_text())["sources"]
+    assert 0 < few["size"] < all_notes["size"]
+
+
+def test_few_long_notes_are_compared_in_stretches(folder):
+    text, entities = "", []
+    for note in synthetic_notes(400, split="train"):
+        entities += [replace(e, start=e.start + len(text), end=e.end + len(text)) for e in note.entities]
+        text = f"{text}{note.text}\n\n"
+    notes = [Document(f"{number}", text, entities) for number in range(PARTS)]  # of which one has all words of a sample
+    ranking = rank_sources(notes, [str(folder / source) for source in "ab"])
+    assert ranking.documents < PARTS and round(ranking.ahead * 2 * PARTS) == pytest.approx(ranking.ahead * 2 * PARTS)
+
+
+def test_a_truncated_source_is_told(folder, tmp_path, capsys):
+    shutil.copytree(folder / "a/model", tmp_path / "cut")
+    weights = tmp_path / "cut/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert rank(folder, sources=("a", tmp_path / "cut")) == 2
+    assert f"cannot read the source {tmp_path}/cut" in capsys.readouterr().err
 
 
 def test_a_target_without_mentions_is_told(folder, tmp_path, capsys):

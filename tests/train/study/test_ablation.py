@@ -114,15 +114,33 @@ def test_at_equal_time_what_is_slower_has_fewer_updates_and_costs_are_measured_o
     assert first["random"] == {"max_steps": 100, "eval_steps": 50, "save_steps": 100}
     monkeypatch.setattr(cost, "_update_seconds", None)
     assert cost.steps_of_equal_time(recipes, "random", file) == first
-    file.write_text(json.dumps({"sentences": 4.0}))
+    known = json.loads(file.read_text())
+    known["sentences"]["cost"] = 4.0
+    file.write_text(json.dumps(known))
     slower = cost.steps_of_equal_time(recipes, "random", file)["sentences"]
     assert slower == {"max_steps": 24, "eval_steps": 12, "save_steps": 24}
     seconds = iter([1.0, 3.0, 2.0, 2.0])
     monkeypatch.setattr(cost, "_update_seconds", lambda _: next(seconds))
     later = cost.steps_of_equal_time({**recipes, "words": recipe}, "random", file)
     assert later["words"]["max_steps"] == 50 and later["sentences"] == slower
+    measured = []
+    monkeypatch.setattr(cost, "_update_seconds", lambda recipe: measured.append(recipe.head) or 1.0)
+    changed = {"random": recipe, "sentences": recipes["sentences"].changed(head="linear")}
+    assert cost.steps_of_equal_time(changed, "random", file)["sentences"]["max_steps"] == 100
+    assert measured == ["crf", "linear"] * cost.ROUNDS
+    assert cost.steps_of_equal_time(changed, "random", file) and len(measured) == 2 * cost.ROUNDS
+    other = {"random": recipe.changed(dropout=0.3), "sentences": changed["sentences"]}
+    assert cost.steps_of_equal_time(other, "random", file) and len(measured) == 4 * cost.ROUNDS
     with pytest.raises(InputError, match="set max_steps in place of epochs"):
         cost.steps_of_equal_time({"random": recipe.changed(max_steps=None)}, "random", file)
+
+
+def test_equal_time_with_early_stopping_and_a_row_that_cannot_be_trained(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "UPDATES", 1)
+    recipe = Recipe.read(few, ["--splits", "2", "--max_steps", "4", "--early_stopping_patience", "2"])
+    recipes = {"random": recipe, "standard": recipe.changed(split_kind="standard", validation=None)}
+    steps = cost.steps_of_equal_time(recipes, "random", tmp_path / "costs.json")
+    assert steps["random"]["max_steps"] == 4 and steps["standard"] == {}
 
 
 def test_a_study_needs_documents_that_judge(recipe, tmp_path, capsys):

@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from clinx import cli
+from clinx.corpora import read_corpus
+from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import InputError
+from clinx.finetuning.data import read_annotated
 from clinx.study.transfer import TransferStudy, study_transfer
 
 
@@ -117,6 +120,13 @@ def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, t
         ({"targets": [["a"]]}, "expected targets as a list of names"),
     ],
 )
+def test_what_stands_twice_in_a_study_is_refused_with_its_line(study, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("settings: {encoder: x}\ncorpora:\n  a: {train: x}\n  b: {train: y}\n  a: {train: z}\n")
+    with pytest.raises(InputError, match=r"study.yaml:5: 'a' stands here a second time; keep one"):
+        TransferStudy.read(file)
+
+
 def test_a_fault_in_a_study_is_one_clear_line(study, tmp_path, capsys, change, fault):
     content = {key: value for key, value in {**yaml.safe_load(study.read_text()), **change}.items() if value}
     file = tmp_path / "study.yaml"
@@ -136,10 +146,43 @@ def test_what_tells_cells_apart_is_not_changed_for_all(study, tmp_path, option):
 def test_a_source_learns_nothing_that_shares_text_with_the_test_of_a_target(done, study):
     folder, _ = done
     recipe = yaml.safe_load((folder / "sources/a.yaml").read_text())
-    assert recipe["held_out"] == [f"{study.parent}/b/test"]
+    assert recipe["held_out"] == [f"{folder}/judging/b.jsonl"]
     recipe = yaml.safe_load((folder / "sources/c.yaml").read_text())
-    assert recipe["held_out"] == [f"{study.parent}/a/test", f"{study.parent}/b/test"]
+    assert recipe["held_out"] == [f"{folder}/judging/a.jsonl", f"{folder}/judging/b.jsonl"]
+    for name in ("a", "b"):
+        texts = [
+            [d.text for d in read_corpus(path)]
+            for path in (folder / f"judging/{name}.jsonl", study.parent / name / "test")
+        ]
+        assert texts[0] == texts[1] and len(texts[0]) > 1
     assert "held_out" not in yaml.safe_load((folder / "a/10/none/seed-1.yaml").read_text())
+
+
+def test_what_a_study_holds_out_is_added_to_and_read_in_its_own_format(study, tmp_path):
+    content = yaml.safe_load(study.read_text())
+    content["settings"]["held_out"] = [str(study.parent / "c/test")]
+    content["corpora"]["a"] = {"train": str(study.parent / "a/train"), "test_fraction": "0.3", "format": "brat"}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(content))
+    of_study = TransferStudy.read(file, str(tmp_path / "runs"))
+    held_out = of_study.source_recipe("b").held_out
+    assert held_out == [str(study.parent / "c/test"), f"{tmp_path}/runs/judging/a.jsonl"]
+    judging = {d.text for d in read_corpus(held_out[1])}
+    assert judging == {d.text for d in read_annotated(of_study.recipes(["none"])["a/10/none/seed-1"]).test}
+    for option in ("--held_out=x", "--test_fraction=0.5"):
+        with pytest.raises(InputError, match="is what tells the study's cells apart"):
+            TransferStudy.read(file, str(tmp_path / "runs"), (option,))
+
+
+def test_one_document_is_too_few_to_judge_before_anything_is_trained(study, tmp_path, capsys):
+    content = yaml.safe_load(study.read_text())
+    (document, *_) = read_corpus(study.parent / "a/test")
+    write_jsonl([document], tmp_path / "one.jsonl")
+    content["corpora"]["a"]["test"] = str(tmp_path / "one.jsonl")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    assert clinx("study", "transfer", tmp_path / "study.yaml", "--output_dir", tmp_path / "runs") == 2
+    fault = f"{tmp_path}/one.jsonl: found 1 test document, too few to compare on"
+    assert fault in capsys.readouterr().err and not list(tmp_path.glob("runs/**/model"))
 
 
 def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, monkeypatch):

@@ -81,6 +81,9 @@ def test_what_cannot_be_learned_is_refused(tmp_path):
         foresee_classes(transfers()[:1], {"leep": [1.0]})
     assert evaluate_sets(transfers(n_targets=1)) is None
     file = tmp_path / "transfers.json"
+    as_text = [{**transfer, "gain": str(transfer["gain"])} for transfer in transfers()]
+    file.write_text(json.dumps({"transfers": as_text}))
+    assert read_transfers(file) == transfers()
     for content in ("{", "[]", '{"transfers": [{"target": "a"}]}', '{"transfers": 3}'):
         file.write_text(content)
         with pytest.raises(InputError, match="expected transfers.json"):
