@@ -261,7 +261,8 @@ def reciprocal_rank_fusion(
     if missing := [name for name in names if name not in measures or name not in LARGER_IS_CLOSER]:
         known = ", ".join(name for name in measures if name in LARGER_IS_CLOSER)
         raise ValueError(f"cannot fuse {', '.join(missing)}: expected measures among {known}")
-    return np.sum([1 / (k + mean_ranks(measures[name], LARGER_IS_CLOSER[name])) for name in names], axis=0)
+    terms = [1 / (k + mean_ranks(measures[name], LARGER_IS_CLOSER[name])) for name in names]
+    return np.sort(terms, axis=0).sum(0)  # sorted, so that equal ranks in other measures have the very same sum
 
 
 def _features(features: np.ndarray) -> np.ndarray:

@@ -79,3 +79,14 @@ def test_a_measure_that_is_unknown_or_absent_is_refused():
     for names in (("leep", "nonsense"), ("size",)):
         with pytest.raises(ValueError, match="cannot fuse"):
             reciprocal_rank_fusion({"leep": [1.0], "nonsense": [1.0]}, names)
+
+
+@given(st.permutations(range(len(FUSED))), st.lists(st.integers(1, 5), min_size=len(FUSED), max_size=len(FUSED)))
+def test_equal_ranks_in_other_measures_tie(order, values):
+    """Of six sources the first two have the same values, each in other measures; the last four are beside the point."""
+    others = [10.0, 20.0, 30.0, 40.0]
+    measures = {name: [values[number], values[order[number]], *others] for number, name in enumerate(FUSED)}
+    first, second = reciprocal_rank_fusion(measures)[:2]
+    rows = [mean_ranks(measures[name], LARGER_IS_CLOSER[name])[:2] for name in FUSED]
+    if sorted(rank for rank, _ in rows) == sorted(rank for _, rank in rows):
+        assert first == second
