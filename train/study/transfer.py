@@ -63,10 +63,10 @@ class TransferStudy(Study):
         """The recipe of a source, which learns from no document that shares text with what judges a target."""
         parts = (self.source_settings, self.corpora[source])
         held_out = self._merged(parts).get("held_out") or []
-        own: Settings = {"seed": self.seeds(*parts)[0]}
-        own["held_out"] = [held_out] if isinstance(held_out, str) else [*held_out]
-        own["held_out"] += [str(file) for target, file in self.judging.items() if target != source]
-        return self.recipe(f"sources/{source}", *parts, own if own["held_out"] else {**own, "held_out": None})
+        held_out = [held_out] if isinstance(held_out, str) else [*held_out]
+        held_out += [str(file) for target, file in self.judging.items() if target != source]
+        own: Settings = {"seed": self.seeds(*parts)[0], "held_out": held_out or None}
+        return self.recipe(f"sources/{source}", *parts, own)
 
     @cached_property
     def judging(self) -> dict[str, Path]:
