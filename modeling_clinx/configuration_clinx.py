@@ -139,9 +139,11 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
-        """As `PretrainedConfig.from_dict`; raises ValueError for a setting that disagrees with the saved weights."""
+        """As `PretrainedConfig.from_dict`; raises ValueError for a setting that disagrees with the saved weights, or is
+        none."""
         saved = cls(**config_dict)
         _check_same(kwargs, {name: getattr(saved, name) for name in _OF_WEIGHTS}, "this model was saved with")
+        cls(**config_dict | {name: kwargs[name] for name in kwargs.keys() & config_dict.keys()})  # checks its choices
         return super().from_dict(config_dict, **kwargs)
 
     def to_dict(self):

@@ -4,7 +4,7 @@ Its scores and what is learned of them are here, its recursions in `lattice_clin
 Letters: B rows, T positions, K tags, S spans.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,12 +15,10 @@ from .lattice_clinx import (
     Chains,
     Lattice,
     Potentials,
-    Spans,
     expected_pairs,
     forward_backward,
     lattices_backwards,
     on_chain,
-    span_posteriors,
     with_domain,
     with_float64,
 )
@@ -117,20 +115,6 @@ class ClinXCRF(nn.Module):
         whole chains.
         """
         return lattices_backwards(Chains(emissions, lengths, edges), self.potentials())
-
-    def span_posteriors(
-        self, lattices: Iterable[tuple[int, Lattice]], lengths: torch.Tensor, spans: Spans
-    ) -> torch.Tensor:
-        """Exact probability that each span with its entity type is in the labelling as `spans_from_bio` reads it.
-
-        Args:
-            lattices: what `posteriors` yields.
-            lengths: (B,) int64 positions of each chain.
-            spans: S spans.
-
-        Returns (S,) float64.
-        """
-        return span_posteriors(lattices, self.potentials(), lengths, spans)
 
     def potentials(self) -> Potentials:
         """The CRF's own scores as the recursions take them: in float64, without gradient, constraints applied."""

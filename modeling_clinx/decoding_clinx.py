@@ -11,7 +11,7 @@ import torch
 
 from .crf_clinx import ClinXCRF
 from .labels_clinx import spans_from_bio
-from .lattice_clinx import BLOCK, Chains, Lattice, Spans, on_chain
+from .lattice_clinx import BLOCK, Chains, Lattice, Spans, on_chain, span_posteriors
 from .vote_clinx import vote
 
 
@@ -100,7 +100,8 @@ class MemberDecodings:
         for member, crf in enumerate(self.crfs):
             lengths = self.chains[member].lengths
             on_device = Spans(*(torch.from_numpy(column).to(lengths.device) for column in spans))
-            scores.append(crf.span_posteriors(self.lattices(member), lengths, on_device).clamp(0.0, 1.0).cpu().numpy())
+            posteriors = span_posteriors(self.lattices(member), crf.potentials(), lengths, on_device)
+            scores.append(posteriors.clamp(0.0, 1.0).cpu().numpy())
             agreement += np.isin(numbers, self._numbers(self._spans(self.paths[member])))
         return LabelledSpans(*spans, _mean_over_members(scores), agreement / len(self.crfs))
 

@@ -80,6 +80,8 @@ class ClinXPipeline(PrivateByDefault, Pipeline):
             raise ValueError(f"ignore_labels has {unknown}, expected some of {', '.join(known)}")
 
     def _read(self, inputs, predictor, subwords: bool = False, **parameters):
+        if hasattr(inputs, "__len__") and not isinstance(inputs, Iterable):  # such as torch's datasets
+            inputs = map(inputs.__getitem__, range(len(inputs)))
         ahead, texts = tee(map(self.preprocess, inputs))
         for prediction, text in zip(predictor(ahead, subwords), texts, strict=True):
             yield self.postprocess((text, prediction), subwords, **parameters)

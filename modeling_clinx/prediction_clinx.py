@@ -118,7 +118,7 @@ class DocumentPredictor:
         lengths = [int(tokens.chain.sum()) for tokens in documents]
         homes = [[*member.parameters()][-1].device for member in self.members]  # a member's encoder may lie on disk
         stitched = [
-            with_float64(torch.empty(sum(lengths), len(member.crf.tags), device=home))
+            with_float64(torch.empty(sum(lengths), len(member.crf.tags), dtype=torch.float32, device=home))
             for member, home in zip(self.members, homes, strict=True)
         ]
         for batch in self.window_batches(texts, documents):

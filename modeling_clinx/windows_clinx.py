@@ -1,6 +1,8 @@
 """From text to windows: tokens of the whole document, its sentences, and what the encoder sees of them."""
 
 import re
+import unicodedata
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -62,8 +64,6 @@ def tokenize(tokenizer, texts: list[str], unit: str = "subword") -> list[Tokens]
     if not getattr(tokenizer, "is_fast", False):
         kind = type(tokenizer).__name__
         raise ValueError(f"{kind} gives no character offsets: CLIN-X needs a fast tokenizer (with a tokenizer.json)")
-    if not texts:
-        return []
     texts_without_surrogates = [_SURROGATE.sub("\ufffd", text) for text in texts]
     twin = _splitting_twin(tokenizer.backend_tokenizer)
     encoded = twin.encode_batch(texts_without_surrogates, add_special_tokens=False)
@@ -81,8 +81,8 @@ def _splitting_twin(backend):
     twin, added = type(backend)(backend.model), backend.get_added_tokens_decoder()
     for part in ("normalizer", "pre_tokenizer", "post_processor"):
         setattr(twin, part, getattr(backend, part))
-    for _, token in sorted(added.items()):
-        (twin.add_special_tokens if token.special else twin.add_tokens)([token])
+    for is_special, tokens in groupby((added[id] for id in sorted(added)), lambda token: token.special):
+        (twin.add_special_tokens if is_special else twin.add_tokens)(list(tokens))
     if twin.get_added_tokens_decoder().keys() != added.keys():
         raise ValueError("the ids of the tokenizer's added tokens have gaps: save the tokenizer and load it again")
     twin.encode_special_tokens = True
@@ -92,13 +92,15 @@ def _splitting_twin(backend):
 def _chain(text: str, ids: np.ndarray, offsets: np.ndarray, unit: str) -> Tokens:
     """Which of (T,) subwords are chain positions, and the characters of each, given (T, 2) offsets.
 
-    A chain position covers at least one character that is neither white space nor covered by an earlier one.
+    A chain position covers at least one character that is neither white space nor covered by an earlier one. To a
+    letter belong its combining marks, which a normalizer leaves out of the offsets where it composes both.
     """
     characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<U1")
     visible = ~np.char.isspace(characters) & (characters != "\ufeff")
     before = np.append(0, np.cumsum(visible))  # visible characters before each offset
     at = np.flatnonzero(visible)
-    first, stop = before[offsets[:, 0]], before[offsets[:, 1]]
+    bases = np.flatnonzero([*(not unicodedata.combining(character) for character in text), True])
+    first, stop = before[offsets[:, 0]], before[bases[np.searchsorted(bases, offsets[:, 1])]]
     first = np.maximum(first, np.append(0, np.maximum.accumulate(stop))[:-1])  # without what is covered already
     chain = stop > first
     starts, ends = offsets.T.copy()

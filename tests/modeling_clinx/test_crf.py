@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from modeling_clinx.crf_clinx import ClinXCRF, compact
 from modeling_clinx.labels_clinx import spans_from_bio
-from modeling_clinx.lattice_clinx import Spans
+from modeling_clinx.lattice_clinx import Spans, span_posteriors
 
 
 EDGES = [(True, True), (True, False), (False, True), (False, False)]
@@ -217,7 +217,7 @@ def test_span_posteriors_are_those_of_brute_force(batch):
     chains = batch.chains()
 
     def posteriors(queries):
-        return batch.crf.span_posteriors(batch.crf.posteriors(*chains), chains[1], Spans(*queries))
+        return span_posteriors(batch.crf.posteriors(*chains), batch.crf.potentials(), chains[1], Spans(*queries))
 
     scores = posteriors(torch.tensor(queries).t())
     assert (scores <= 1 + 1e-12).all() and (scores > 0).any()

@@ -7,7 +7,7 @@ import torch
 
 from modeling_clinx import lattice_clinx, viterbi_clinx
 from modeling_clinx.crf_clinx import ClinXCRF
-from modeling_clinx.lattice_clinx import Spans
+from modeling_clinx.lattice_clinx import Spans, span_posteriors
 
 
 def random_crf(seed, n_types, scheme, linear=False, scale=2.0):
@@ -48,7 +48,7 @@ def test_blocks_do_not_show(n_types, scheme, linear, block, monkeypatch):
         lattices = dict(crf.posteriors(*chains))
         ordered = (lattices[first] for first in sorted(lattices))
         log_scale, alpha, prior, beta = (torch.cat(part) for part in [*zip(*ordered, strict=True)][:4])
-        scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans)
+        scores = span_posteriors(crf.posteriors(*chains), crf.potentials(), chains[1], spans)
         log_z = crf.log_partition(*chains)[0]
         return crf.decode(*chains), log_scale, alpha * on_chain, prior * beta, scores, log_z
 
@@ -193,7 +193,7 @@ def test_span_posteriors_are_right_whatever_the_size_of_the_emissions(size, bloc
     emissions[:, ::3] = torch.randn(4, 4, len(crf.tags))
     chains = emissions.double(), torch.full((4,), 12), torch.ones(4, 2, dtype=torch.bool)
     spans = spans_of(chains[1], 2, longest=4)
-    scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans)
+    scores = span_posteriors(crf.posteriors(*chains), crf.potentials(), chains[1], spans)
     for score, row, start, stop, kind in zip(scores, *spans, strict=True):
         expected = reference_span_posterior(crf, chains[0][row], int(start), int(stop), int(kind))
         torch.testing.assert_close(score, expected, rtol=1e-9, atol=1e-12)
@@ -239,7 +239,7 @@ def test_certain_emissions_of_different_paths_that_meet_do_not_underflow(scheme)
     chains = emissions, torch.full((len(emissions),), 8), torch.ones(len(emissions), 2, dtype=torch.bool)
     marginals = crf.log_partition(*chains)[1]
     torch.testing.assert_close(marginals.sum(-1), torch.ones(len(emissions), 8, dtype=torch.float64))
-    scores = crf.span_posteriors(crf.posteriors(*chains), chains[1], spans_of(chains[1], 2, longest=8))
+    scores = span_posteriors(crf.posteriors(*chains), crf.potentials(), chains[1], spans_of(chains[1], 2, longest=8))
     assert scores.isfinite().all() and (scores <= 1 + 1e-9).all()
 
 
@@ -261,7 +261,9 @@ def test_a_certain_span_has_posterior_one():
     emissions[0, torch.arange(30), path] = 100.0
     chain = emissions, torch.tensor([30]), torch.ones(1, 2, dtype=torch.bool)
     span = Spans(*(torch.tensor([value]) for value in (0, 0, 30, 0)))
-    assert crf.span_posteriors(crf.posteriors(*chain), chain[1], span).item() == pytest.approx(1.0, abs=1e-12)
+    assert span_posteriors(crf.posteriors(*chain), crf.potentials(), chain[1], span).item() == pytest.approx(
+        1.0, abs=1e-12
+    )
 
 
 def test_only_its_three_parameters_are_saved():
@@ -288,7 +290,7 @@ def test_two_runs_give_the_same_bits():
             emissions.grad,
             *gradients,
             crf.decode(*chain),
-            crf.span_posteriors(crf.posteriors(*chain), chain[1], spans),
+            span_posteriors(crf.posteriors(*chain), crf.potentials(), chain[1], spans),
         )
 
     assert all(torch.equal(first, second) for first, second in zip(run(), run(), strict=True))

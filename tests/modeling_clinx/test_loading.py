@@ -54,6 +54,17 @@ def test_a_saved_model_gives_the_same_outputs(model, batch, tmp_path):
     assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize(
+    "setting", [{"segmentation": "sentences"}, {"unit": "words"}, {"context_size": -3}, {"window_length": 4}]
+)
+def test_a_setting_of_a_load_is_checked_as_that_of_a_new_model(model, tmp_path, setting):
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        ClinXForTokenClassification.from_pretrained(tmp_path / "model", **setting)
+    again = ClinXForTokenClassification.from_pretrained(tmp_path / "model", segmentation="sentence", context_size=3)
+    assert (again.config.segmentation, again.config.context_size) == ("sentence", 3)
+
+
 def test_the_checkpoint_holds_the_encoder_the_classifier_and_the_crf(model, tiny_encoder_dir):
     keys = set(model.state_dict())
     assert {key for key in keys if not key.startswith("encoder.")} == {

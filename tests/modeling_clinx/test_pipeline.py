@@ -105,6 +105,28 @@ def test_anything_that_can_be_indexed_is_read(ner, expected):
     assert_same(ner(Notes()), expected)
 
 
+def test_a_dataset_that_only_its_length_ends_is_read(ner, expected):
+    class Notes(torch.utils.data.Dataset):
+        def __init__(self):
+            self.texts = dict(enumerate(DOCUMENTS))
+
+        def __len__(self):
+            return len(self.texts)
+
+        def __getitem__(self, index):
+            return self.texts[index]
+
+    assert_same(ner(Notes()), expected)
+
+
+def test_another_default_dtype_changes_nothing(ner, expected):
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert_same(ner(DOCUMENTS), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 # What comes out
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from types import SimpleNamespace
@@ -75,6 +76,15 @@ def test_the_pieces_of_a_character_count_once(any_tokenizer, text):
     chain = chain_of(tokenize(any_tokenizer, [text])[0])
     assert chain and len(chain) <= len(text)
     assert_chain_is_sound(text, tokenize(any_tokenizer, [text])[0])
+
+
+def test_a_letter_has_its_combining_marks_in_whatever_form(any_tokenizer):
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, "Dolor de José, señor Pelmeró, y más")
+        tokens = tokenize(any_tokenizer, [text])[0]
+        ends = tokens.ends[tokens.chain]
+        assert not any(unicodedata.combining(text[end]) for end in ends if end < len(text))
+        assert {text.index(","), len(text)} <= set(ends.tolist())
 
 
 def test_offsets_hold_behind_characters_that_change_their_length(any_tokenizer):
