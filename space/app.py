@@ -9,6 +9,7 @@ Settings, from the environment:
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from models import ModelError, Models  # noqa: E402
 
 
 MAX_CHARACTERS = 50_000  # of a note
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no file and no answer can hold
 ABOUT = """# Clinical concepts in a note
 Paste a note, or take an example, and see what the model finds. **This is no medical device. What you paste is read on
 the machine that runs this page, and is not stored.**"""
@@ -107,6 +109,7 @@ def find_concepts_typed(text: str, model: str = "", threshold: float = 0.0) -> l
     """
     if fault := fault_of(text):
         raise gr.Error(fault, print_exception=False)
+    text = SURROGATE.sub("\ufffd", text)
     try:
         entities = MODELS.get(model or MODELS.names[0]).find(text)
     except Exception as error:
@@ -130,6 +133,7 @@ find_concepts_typed._mcp_type = "not a tool"  # its result would reach an assist
 
 def read_note(model: str, text: str) -> Iterator[tuple]:
     """Status, what the session keeps of the note, and the filter, which is the legend too, with numbers of mentions."""
+    text = SURROGATE.sub("\ufffd", text)
     if not MODELS.is_loaded(model):
         yield views.status(f"Loading {model} …"), None, gr.skip()
     try:

@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -93,7 +92,9 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                     raise UploadError(f"{path.name} holds {member.filename[:80]}, expected .txt files only.")
                 with archive.open(member) as file:
                     yield "/".join(parts), file.read(MAX_BYTES + 1)  # whatever size the archive claims
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
+    except UploadError:
+        raise
+    except Exception:  # zipfile and what unpacks raise anything on a damaged archive
         raise UploadError(f"{path.name} is no readable archive, or is encrypted.") from None
 
 

@@ -13,8 +13,8 @@ files = pytest.importorskip("files")
 NOTES = [("a.txt", "Ana\nRuiz toma =1+1.", [{"start": 0, "end": 8, "label": "NAME", "score": 0.9, "agreement": 1.0}])]
 
 
-def archive(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+def archive(path, members, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as file:
         for name, data in members.items():
             file.writestr(name, data)
     return path
@@ -50,8 +50,9 @@ def test_archives_that_hold_more_than_notes_are_refused(tmp_path, members, fault
         files.read_uploads([archive(tmp_path / "notes.zip", members)])
 
 
-def test_a_damaged_archive_is_refused(tmp_path):
-    data = archive(tmp_path / "a.zip", {"a.txt": "una nota " * 500}).read_bytes()
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_refused(tmp_path, method):
+    data = archive(tmp_path / "a.zip", {"a.txt": "una nota " * 500}, method).read_bytes()
     (tmp_path / "a.zip").write_bytes(data[:40] + b"\xff" * 20 + data[60:])
     with pytest.raises(files.UploadError, match="no readable archive"):
         files.read_uploads([tmp_path / "a.zip"])
