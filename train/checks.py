@@ -119,6 +119,8 @@ def _transfer(recipe) -> Iterator[tuple[str, str]]:
     if recipe.source_model == AUTO:
         if len(names) < 2:
             yield "source_model", f"source_model is {AUTO}: name the models to choose from as source_models"
+        if weights:
+            yield "source_weights", f"source_model is {AUTO}, which starts from one of source_models: leave weights out"
     elif recipe.source_model and names:
         yield "source_models", "source_model and source_models both say where to start: leave one of them out"
     if twice := [name for name in names if names.count(name) > 1]:

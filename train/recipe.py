@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import yaml
 
 from .checks import REFUSED, SCHEDULE, checked, with_checked_values
+from .console import printable
 from .recipe_reading import read_recipe
 from .settings import (
     GROUPS,
@@ -92,7 +93,7 @@ class RecipeBase:
 
     def write(self, path: Path) -> None:
         """Writes it as YAML, from which `read` gives it back."""
-        lines = [f"# `clinx {self.verb} {path}` trains this again."]
+        lines = [f"# `clinx {self.verb} {printable(str(path))}` trains this again."]
         for group in self.groups:
             given = {item.name: getattr(self, item.name) for item in fields(group)}
             given = {name: value for name, value in given.items() if value is not None}
@@ -151,4 +152,5 @@ class Recipe(
 
 
 def _as_yaml(settings: dict) -> str:
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
+    """With `$$` for a dollar sign, which else would begin the name of a variable."""
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n").replace("$", "$$")

@@ -22,7 +22,8 @@ from .errors import InputError
 BUILT_IN = Path(__file__).with_name("recipes")
 ABOUT_RECIPES = (
     "RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`). Its keys are the settings below,\n"
-    "and besides these every field of transformers.TrainingArguments; --key value overrides them."
+    "and besides these every field of transformers.TrainingArguments; --key value overrides them.\n"
+    "In the file $NAME and ${NAME} are environment variables, and $$ is a dollar sign."
 )
 METAVARS = {str: "TEXT", int: "N", float: "X"}
 
@@ -229,6 +230,8 @@ def settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int
     if not isinstance(tree, yaml.MappingNode):
         raise InputError(f"{path}: expected a recipe of `key: value` lines")
     for key, value in tree.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{path}:{key.start_mark.line + 1}: expected the name of a setting before a colon")
         is_text = isinstance(value, yaml.ScalarNode)
         if is_text and value.style is None and value.value in ("", "null", "~"):
             yield key.value, None, key.start_mark.line + 1
@@ -285,7 +288,7 @@ def _type_of(kind: type, name: str) -> str:
 
 
 def _fill_in(text: str, where: str) -> str:
-    text = os.path.expandvars(text)
-    if missing := re.search(r"\$\{?(\w+)", text):
-        raise InputError(f"{where}: the environment variable {missing[1]} is not set")
-    return text
+    parts = [os.path.expandvars(part) for part in text.split("$$")]
+    if missing := next(filter(None, (re.search(r"\$\{?(\w+)", part) for part in parts)), None):
+        raise InputError(f"{where}: the environment variable {missing[1]} is not set; write $$ for a dollar sign")
+    return "$".join(parts)

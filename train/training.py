@@ -14,6 +14,7 @@ from .console import Progress
 from .errors import InputError
 from .recipe import RecipeBase
 from .run_folder import RunFolder
+from .writing import write_json
 
 
 SHOWN = {  # beside the progress of a training
@@ -166,6 +167,8 @@ def train(trainer: SoundTrainer, run: RunFolder) -> bool:
     checkpoint = run.last_checkpoint()
     if checkpoint:
         print(f"going on from {checkpoint}", file=sys.stderr)
+        with trainer.args.main_process_first(local=False, desc="look for the best checkpoint"):
+            _find_best(checkpoint)
     is_trained = checkpoint and _was_last(checkpoint)  # interrupted since: the Trainer would take a step too many
     if is_trained:
         trainer.state = TrainerState.load_from_json(checkpoint / "trainer_state.json")
@@ -178,6 +181,21 @@ def train(trainer: SoundTrainer, run: RunFolder) -> bool:
     if (trainer.is_fsdp_enabled or trainer.is_world_process_zero()) and (is_trained or not trainer.eval_dataset):
         trainer._load_best_model()
     return bool(checkpoint)
+
+
+def _find_best(checkpoint: Path) -> None:
+    """Lets a checkpoint name the best one where it lies now: beside it, in a folder that may have been moved.
+
+    Raises InputError where it is gone.
+    """
+    file = checkpoint / "trainer_state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    if best := state.get("best_model_checkpoint"):
+        here = checkpoint.with_name(Path(best).name)
+        if not here.is_dir():
+            raise InputError(f"{here}: found no such checkpoint, the best of this run: train it in another folder")
+        if best != str(here):
+            write_json(file, state | {"best_model_checkpoint": str(here)})
 
 
 def _was_last(checkpoint: Path) -> bool:

@@ -73,6 +73,7 @@ def test_environment_variables_are_filled_in(parse, monkeypatch):
         (NEEDED + "validation: $NOT_SET_ANYWHERE/x\n", (), r"recipe.yaml:3: .*NOT_SET_ANYWHERE is not set"),
         ("- a\n- b\n", (), "expected a recipe of `key: value` lines"),
         ("a: [\n", (), "is not YAML"),
+        ("{{x}}: c\n", (), "recipe.yaml:1: expected the name of a setting before a colon"),
     ],
 )
 def test_a_fault_in_a_recipe_is_told_with_its_place(parse, text, overrides, expected):
@@ -91,6 +92,18 @@ def test_a_recipe_is_written_and_read_back_the_same(parse, tmp_path):
     recipe.write(tmp_path / "written.yaml")
     assert Recipe.read(tmp_path / "written.yaml") == recipe
     assert recipe.training_arguments == {"use_cpu": True, "adam_epsilon": 1e-7} and not recipe.one_cycle
+
+
+@pytest.mark.parametrize(
+    "path", ["/data/$ales", "cost$1", "/$HOME/x", "$$", "a: b # c", "ni\udcf1o", "x\x1b[2J\x85y: z"]
+)
+def test_odd_paths_are_written_and_read_back_the_same(parse, tmp_path, path):
+    recipe = parse(NEEDED, f"--train={path}", "--exclude", path)
+    (tmp_path / path.replace("/", "")).mkdir()
+    file = tmp_path / path.replace("/", "") / "recipe.yaml"
+    recipe.write(file)
+    again = Recipe.read(file)
+    assert (again.train, again.exclude) == (path, [path]) and again.changed(output_dir=recipe.output_dir) == recipe
 
 
 def test_the_run_folder_of_a_member_lies_in_that_of_its_ensemble(parse):

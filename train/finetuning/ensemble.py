@@ -45,8 +45,9 @@ def run_recipe(recipe: Recipe) -> Path:
 
 def student_of(recipe: Recipe) -> Recipe:
     """The recipe of one student, also where it was written for an ensemble's members."""
-    kind = "all" if recipe.split_kind == "all" or not recipe.validation else None
-    return recipe.changed(splits=None, split_kind=kind, split_file=None)
+    has_validation = recipe.validation or recipe.max_train_documents
+    kind = "all" if recipe.split_kind == "all" or not has_validation else None
+    return recipe.changed(splits=None, split_kind=kind, split_file=None, soup=False, member=None)
 
 
 def finetune_ensemble(recipe: Recipe, train_member: Callable[[Recipe], object] = finetune) -> Path:

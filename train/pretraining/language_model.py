@@ -3,6 +3,7 @@
 import json
 import sys
 from hashlib import sha256
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -132,7 +133,15 @@ def _learned_tokenizer(recipe: PretrainingRecipe, pad_first: bool = False) -> Pr
     except (OSError, ValueError):
         pass  # there is none, or half of one
     texts = _sample(recipe)
-    tokenizer = train_tokenizer(texts, recipe.train_tokenizer, pad_first)
+    try:
+        tokenizer = train_tokenizer(texts, recipe.train_tokenizer, pad_first)
+    except Exception as error:  # tokenizers raises nothing more special
+        raise InputError(f"train_tokenizer is {recipe.train_tokenizer}: {error}") from error
+    if len(tokenizer) > recipe.train_tokenizer:
+        raise InputError(
+            f"train_tokenizer is {recipe.train_tokenizer}, but special tokens and the letters of the texts alone are "
+            f"{len(tokenizer)} pieces: set as many or more"
+        )
     print(
         f"note: a vocabulary of {len(tokenizer):,} pieces was learned from {len(texts):,} texts. Names of people that "
         f"stand in several of them can be pieces: look at {folder / 'tokenizer.json'} before you share the model",
@@ -149,7 +158,7 @@ def _sample(recipe: PretrainingRecipe) -> list[str]:
     progress = Progress("Reading for the vocabulary", "documents")
     texts = progress.through(read_texts(recipe.train, recipe.text_column))
     with SeenTexts.opened(recipe.folder / ".seen.sqlite") as seen:
-        for text in TextFilter(recipe, seen).through(texts):
+        for text in islice(TextFilter(recipe, seen).through(texts), recipe.max_train_documents):
             chosen.push(text)
     return [text for _, text in chosen.texts()]
 

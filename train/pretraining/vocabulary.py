@@ -106,10 +106,13 @@ def with_vocabulary(
         if getattr(config, f"{role}_token_id", None) is not None:
             setattr(config, f"{role}_token_id", getattr(after, f"{role}_token_id"))
     new = AutoModelForMaskedLM.from_config(config)
-    old_ids, shapes = _old_ids(before, after), {name: weight.shape for name, weight in new.state_dict().items()}
-    state = model.state_dict()
-    for name, weight in state.items():  # (V, …), or one without a row for each piece
-        if weight.shape != shapes[name]:
+    other = copy.deepcopy(config)
+    other.vocab_size = model.config.vocab_size + 1
+    with torch.device("meta"):
+        larger = AutoModelForMaskedLM.from_config(other).state_dict()
+    old_ids, state = _old_ids(before, after), model.state_dict()
+    for name, weight in state.items():
+        if weight.shape != larger[name].shape:  # (V, …): a row for each piece, also where the new V is the old one
             state[name] = _mean_rows(weight, old_ids)
     new.load_state_dict(state)
     return new

@@ -13,6 +13,7 @@ from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.finetuning.batches import WindowCollator
 from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss
+from clinx.finetuning.ensemble import student_of
 from clinx.finetuning.finetune import documents_of, trainer_for, windows_of
 from clinx.finetuning.finetune import new_model as model_of_recipe
 from clinx.finetuning.windows import TrainingWindows
@@ -154,3 +155,10 @@ def test_a_student_comes_nearer_to_the_ensemble_over_other_notes_too(ensemble_ru
 
     student = ClinXForTokenClassification.from_pretrained(tmp_path / "student" / "model")
     assert distance(student) < distance(untrained)
+
+
+def test_a_student_of_an_ensemble_s_recipe_is_one_model_with_the_validation_that_is_left():
+    recipe = Recipe(encoder="e", train="notes", splits=5, soup=True, member=2, max_train_documents=3)
+    student = student_of(recipe)
+    assert not student.is_ensemble and not student.soup and student.member is None and student.split_kind is None
+    assert student_of(recipe.changed(max_train_documents=None)).split_kind == "all"

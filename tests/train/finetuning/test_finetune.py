@@ -80,6 +80,24 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, recipe, 
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
+def test_a_run_that_was_trained_and_then_moved_keeps_its_best_weights(run, recipe, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr("clinx.finetuning.finetune.save_model_repo", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "before")]) == 130
+    (tmp_path / "before").rename(tmp_path / "moved")
+    lost = shutil.copytree(tmp_path / "moved", tmp_path / "lost")
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(tmp_path / "moved")]) == 0
+    once, twice = (
+        ClinXForTokenClassification.from_pretrained(folder / "model").state_dict()
+        for folder in (run, tmp_path / "moved")
+    )
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+    state = RunFolder(lost).last_checkpoint() / "trainer_state.json"
+    state.write_text(state.read_text().replace("before/checkpoint-", "before/checkpoint-9"))
+    assert cli.main(["finetune", str(recipe), "--output_dir", str(lost)]) == 2
+    assert "found no such checkpoint, the best of this run" in capsys.readouterr().err and not (lost / "model").exists()
+
+
 def test_settings_of_a_recipe_reach_its_training(recipe, tmp_path):
     of_dropout = {"word_dropout": 0.2, "locked_dropout": 0.3, "dropout": 0.4}
     given = of_dropout | {"context_dropout": 0.5, "output_dir": tmp_path}

@@ -1,10 +1,12 @@
 """A vocabulary that is learned from texts, and a model with rows for its pieces."""
 
+import copy
 import itertools
 import json
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForMaskedLM,
     BertConfig,
@@ -15,6 +17,8 @@ from transformers import (
 )
 
 from clinx import cli
+from clinx.corpora.documents import Document
+from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.pretraining.vocabulary import ROLES, train_tokenizer, with_vocabulary
 from tests.conftest import NOTES
 from tests.modeling_clinx.models import tiny_config
@@ -84,6 +88,31 @@ def test_rows_of_new_pieces_are_the_mean_of_their_old_ones(tokenizer, learned):
             assert torch.equal(places[0](new)[after], places[0](model)[before])
         same = [name for name, weight in model.state_dict().items() if "layer.0" in name]
         assert same and all(torch.equal(model.state_dict()[name], new.state_dict()[name]) for name in same)
+
+
+def test_a_vocabulary_of_the_same_size_has_its_own_rows_too(tokenizer):
+    """A vocabulary of the same pieces in another order."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    n_special = len(tokenizer.all_special_ids)
+    pieces = content["model"]["vocab"]
+    content["model"]["vocab"] = pieces[:n_special] + pieces[n_special:][::-1]
+    turned = copy.deepcopy(tokenizer)
+    turned._tokenizer = Tokenizer.from_str(json.dumps(content))
+    assert len(turned) == len(tokenizer) and turned.get_vocab() != tokenizer.get_vocab()
+    model = XLMRobertaForMaskedLM(tiny_config(tokenizer))
+    old, new = (m.get_input_embeddings().weight for m in (model, with_vocabulary(model, tokenizer, turned)))
+    for piece, id in turned.get_vocab().items():
+        assert torch.equal(new[id], old[tokenizer.get_vocab()[piece]]), piece
+
+
+def test_too_few_pieces_for_the_letters_are_refused(pretraining_recipe, tmp_path, capsys):
+    letters = [chr(0x4E00 + number) for number in range(200)]
+    write_jsonl([Document(f"{n}", f"{n} " + " ".join(letters)) for n in range(8)], tmp_path / "letters.jsonl")
+    command = ["pretrain", str(pretraining_recipe), "--train", str(tmp_path / "letters.jsonl")]
+    assert cli.main([*command, "--output_dir", str(tmp_path / "run"), "--train_tokenizer", "100"]) == 2
+    assert "train_tokenizer is 100: The vocabulary is not large enough" in capsys.readouterr().err
+    assert cli.main([*command, "--output_dir", str(tmp_path / "run"), "--train_tokenizer", "220"]) == 2
+    assert "train_tokenizer is 220, but special tokens and the letters" in capsys.readouterr().err
 
 
 def test_a_run_with_a_vocabulary_of_its_own_goes_on_with_it(pretraining_recipe, tmp_path, capsys):
