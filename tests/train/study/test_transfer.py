@@ -102,6 +102,13 @@ def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, t
     assert (folder / "a/10/c/seed-1.log").exists() and (folder / "transfer.png").exists()
 
 
+def test_what_stands_twice_in_a_study_is_refused_with_its_line(study, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("settings: {encoder: x}\ncorpora:\n  a: {train: x}\n  b: {train: y}\n  a: {train: z}\n")
+    with pytest.raises(InputError, match=r"study.yaml:5: 'a' stands here a second time; keep one"):
+        TransferStudy.read(file)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -120,13 +127,6 @@ def test_killed_in_the_middle_and_side_by_side_the_same_command_goes_on(study, t
         ({"targets": [["a"]]}, "expected targets as a list of names"),
     ],
 )
-def test_what_stands_twice_in_a_study_is_refused_with_its_line(study, tmp_path):
-    file = tmp_path / "study.yaml"
-    file.write_text("settings: {encoder: x}\ncorpora:\n  a: {train: x}\n  b: {train: y}\n  a: {train: z}\n")
-    with pytest.raises(InputError, match=r"study.yaml:5: 'a' stands here a second time; keep one"):
-        TransferStudy.read(file)
-
-
 def test_a_fault_in_a_study_is_one_clear_line(study, tmp_path, capsys, change, fault):
     content = {key: value for key, value in {**yaml.safe_load(study.read_text()), **change}.items() if value}
     file = tmp_path / "study.yaml"
