@@ -38,20 +38,28 @@ class RunFolder:
         Raises InputError where the folder, or a member's in it, holds checkpoints or a model of other settings, other
         notes or another model to start from; names the first that differs.
         """
-        runs = (self, *map(RunFolder, self.path.glob("member-*")))
-        begun = any(run.is_done or run.last_checkpoint() for run in runs)
-        before, now = self._recorded(type(recipe)) if begun else {}, recipe.recorded()
-        for name in sorted({*before} & {*now}):  # an older release may have recorded fewer
-            if before[name] != now[name]:
-                raise self.other(f"{name} {before[name]!r}, not {now[name]!r}")
+        before = self.refuse_other_settings(recipe)
         if before:
             self._refuse_other_inputs(inputs)
         else:
             write_json(self.path / "inputs.json", inputs)
-        is_done = self.is_done and bool(before)
+        is_done = self.is_done and before
         if not is_done:
             recipe.write(self.path / "recipe.yaml")
         return is_done
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it, or a member's run in it, holds checkpoints or a model."""
+        return any(run.is_done or run.last_checkpoint() for run in (self, *map(RunFolder, self.path.glob("member-*"))))
+
+    def refuse_other_settings(self, recipe: RecipeBase) -> bool:
+        """Whether a run of this recipe has begun here; raises InputError where one of other settings has."""
+        before, now = self._recorded(type(recipe)) if self.is_begun else {}, recipe.recorded()
+        for name in sorted({*before} & {*now}):  # an older release may have recorded fewer
+            if before[name] != now[name]:
+                raise self.other(f"{name} {before[name]!r}, not {now[name]!r}")
+        return bool(before)
 
     def _refuse_other_inputs(self, now: Inputs) -> None:
         before = self.read_inputs()

@@ -21,6 +21,7 @@ from hub_cards.repo import save_tokenizer
 
 from ..console import Progress
 from ..errors import InputError
+from ..run_folder import RunFolder
 from ..writing import write_json
 from .blocks import Lowest, order
 from .filters import TextFilter
@@ -128,7 +129,8 @@ def _learned_tokenizer(recipe: PretrainingRecipe, pad_first: bool = False) -> Pr
     content += [state_of(path) for path in (*recipe.train, *(recipe.exclude or ()))]
     inputs = sha256(json.dumps(content).encode("ascii")).hexdigest()
     try:
-        if json.loads((folder / "inputs.json").read_text(encoding="utf-8")) == inputs:
+        is_same = json.loads((folder / "inputs.json").read_text(encoding="utf-8")) == inputs
+        if is_same or RunFolder(recipe.folder).is_begun:  # then the blocks tell whether the texts are others
             return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError):
         pass  # there is none, or half of one

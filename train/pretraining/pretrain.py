@@ -56,7 +56,9 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     start = time.time()
     args.gradient_accumulation_steps = accumulation_steps(recipe, args)
     set_seed(args.seed)
+    run = RunFolder(recipe.folder)
     with args.main_process_first(local=False, desc="read the language model"):
+        run.refuse_other_settings(recipe)  # before anything of the run that is there is written anew
         language_model = read_language_model(recipe)
 
     # 2. Blocks of subwords, which the main process prepares
@@ -65,7 +67,6 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     check_blocks(recipe, blocks)
 
     # 3. Claim the run's folder
-    run = RunFolder(recipe.folder)
     with args.main_process_first(local=False, desc="claim the run's folder"):
         inputs = {"model": model_commit(recipe.model, recipe.revision)} if recipe.model else {}
         is_done = run.claim(recipe, {"texts": blocks.digest, **inputs})

@@ -125,6 +125,24 @@ def test_a_run_with_a_vocabulary_of_its_own_goes_on_with_it(pretraining_recipe, 
     assert "Names of people" not in capsys.readouterr().err
 
 
+def test_a_refused_command_leaves_the_vocabulary_of_the_run_as_it_was(pretraining_recipe, texts_file, tmp_path, capsys):
+    texts = [tmp_path / f"{number}.jsonl" for number in (1, 2)]
+    lines = texts_file.read_text().splitlines(keepends=True)
+    for file, part in zip(texts, (lines, lines[:18]), strict=True):
+        file.write_text("".join(part))
+    command = ["pretrain", str(pretraining_recipe), "--output_dir", str(tmp_path / "run"), "--train_tokenizer", "150"]
+    assert cli.main([*command, "--train", str(texts[0])]) == 0
+    vocabulary = (tmp_path / "run/tokenizer/tokenizer.json").read_bytes()
+    capsys.readouterr()
+    assert cli.main([*command, "--train", str(texts[1])]) == 2
+    texts[0].write_text("".join(lines[:18]))
+    assert cli.main([*command, "--train", str(texts[0])]) == 2
+    assert capsys.readouterr().err.count("holds a run with") == 2
+    assert (tmp_path / "run/tokenizer/tokenizer.json").read_bytes() == vocabulary
+    texts[0].write_text("".join(lines))  # at another time
+    assert cli.main([*command, "--train", str(texts[0])]) == 0
+
+
 def test_weights_from_scratch_need_no_model(pretraining_recipe, tmp_path, capsys):
     recipe = tmp_path / "scratch.yaml"
     lines = pretraining_recipe.read_text().splitlines()
