@@ -1,8 +1,17 @@
-"""What watches a fine-tuning: it selects by training loss."""
+"""What watches a fine-tuning: it selects by training loss, or ends it early."""
 
 from pathlib import Path
 
-from transformers import TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """Transformers' own, which here goes on counting where an interrupted run goes on."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        saved = state.stateful_callbacks.get(type(self).__name__, {}).get("attributes", {})
+        self.early_stopping_patience_counter = saved.get("early_stopping_patience_counter", 0)
 
 
 class SelectByTrainingLoss(TrainerCallback):

@@ -10,7 +10,6 @@ import torch
 import transformers
 from transformers import (
     AutoTokenizer,
-    EarlyStoppingCallback,
     IntervalStrategy,
     TrainingArguments,
     set_seed,
@@ -29,7 +28,7 @@ from ..scoring.evaluation import evaluate_documents
 from ..settings import ModelSettings
 from ..training import resolved, train, training_arguments
 from ..writing import exclusive, write_json
-from .callbacks import SelectByTrainingLoss
+from .callbacks import EarlyStopping, SelectByTrainingLoss
 from .data import MemberData, inputs_of, member_data, read_annotated, unlabelled_notes
 from .distillation import add_teacher_marginals, entity_types_of_teacher
 from .dropout import output_dropout
@@ -171,7 +170,7 @@ def trainer_for(
     """The Trainer of a run; without validation documents it selects by training loss."""
     callbacks = []
     if recipe.early_stopping_patience is not None:
-        callbacks.append(EarlyStoppingCallback(recipe.early_stopping_patience))
+        callbacks.append(EarlyStopping(recipe.early_stopping_patience))
     if recipe.distill:
         args.ddp_find_unused_parameters = False  # the CRF's are used outside of the model's forward
     if not data.validation:

@@ -6,11 +6,12 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel
+from transformers import AutoModel, TrainerState
 
 from clinx import cli
 from clinx.corpora.documents import Document
 from clinx.corpora.formats.brat import write_brat
+from clinx.finetuning.callbacks import EarlyStopping
 from clinx.finetuning.finetune import documents_of, new_model, trainer_for, windows_of
 from clinx.recipe import Recipe
 from clinx.run_folder import RunFolder
@@ -150,6 +151,16 @@ def test_a_corpus_without_entities_is_refused(recipe, tmp_path, capsys):
     arguments = ["--output_dir", str(tmp_path / "run"), "--train", str(tmp_path / "empty")]
     assert cli.main(["finetune", str(recipe), *arguments]) == 2
     assert "found no entities in 1 documents" in capsys.readouterr().err
+
+
+def test_early_stopping_goes_on_counting_where_a_run_goes_on(recipe, tmp_path):
+    before = EarlyStopping(3)
+    before.early_stopping_patience_counter = 2
+    TrainerState(stateful_callbacks=[before]).save_to_json(tmp_path / "trainer_state.json")
+    args, again = training_arguments(Recipe.read(recipe)), EarlyStopping(3)
+    for state, count in ((TrainerState.load_from_json(tmp_path / "trainer_state.json"), 2), (TrainerState(), 0)):
+        again.on_train_begin(args, state, None)
+        assert again.early_stopping_patience_counter == count
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(recipe, tmp_path):
