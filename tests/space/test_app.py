@@ -66,14 +66,24 @@ def test_the_model_that_was_not_used_for_longest_makes_room(monkeypatch):
     assert loaded == ["a", "b", "c", "a", "b"] and [kept.is_loaded(name) for name in "abc"] == [True, True, False]
 
 
-def test_plain_http_gets_the_same(server, client):
-    def call(path, body=None):
-        request = urllib.request.Request(f"{server.url}/gradio_api/call/find_concepts{path}", body, JSON)
-        return urllib.request.urlopen(request, timeout=60).read().decode()
+def call(server, path, body=None):
+    request = urllib.request.Request(f"{server.url}/gradio_api/call/find_concepts{path}", body, JSON)
+    return urllib.request.urlopen(request, timeout=60).read().decode()
 
-    event = json.loads(call("", json.dumps({"data": [TEXT, "", 0]}).encode()))["event_id"]
-    answer = call(f"/{event}")
+
+def test_plain_http_gets_the_same(server, client):
+    event = json.loads(call(server, "", json.dumps({"data": [TEXT, "", 0]}).encode()))["event_id"]
+    answer = call(server, f"/{event}")
     assert json.loads(answer.partition("data: ")[2])[0] == concepts(client)
+
+
+def test_half_a_character_is_read_as_a_replacement_for_one(server):
+    """It may be in a mention, which no answer could hold."""
+    text = TEXT.replace(" ", " \ud800")
+    event = json.loads(call(server, "", json.dumps({"data": [text, "", 0]}).encode()))["event_id"]
+    found = json.loads(call(server, f"/{event}").partition("data: ")[2])[0]
+    whole = text.replace("\ud800", "\ufffd")
+    assert found and all(concept["mention"] == whole[concept["start"] : concept["end"]] for concept in found)
 
 
 def test_only_the_api_is_public(client):
