@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..checks import refuse_no_model
-from ..console import EXCLUDE, console, help_with_example, printable
+from ..console import EXCLUDE, console, help_with_example, printable, quiet_loading
 from ..corpora import FORMATS
 from ..errors import InputError
 
@@ -18,6 +18,7 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     from ..prediction.predict import UNREADABLE, predict  # not above: `--help` answers at once
 
+    quiet_loading()
     keep = _kept(args)
     counts = predict(
         args.model,

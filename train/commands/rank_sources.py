@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import console, help_with_example, printable
+from ..console import console, help_with_example, printable, quiet_loading
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import Document, telling_problems
 from ..errors import InputError
@@ -52,6 +52,7 @@ def main(argv: list[str]) -> None:
         documents = first_sentences(documents, args.max_sentences)
     from ..transfer.ranking import rank_sources  # not above: `--help` answers at once
 
+    quiet_loading()
     notes = _notes_of(args)
 
     earlier = _transfers(args.transfers)

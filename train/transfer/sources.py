@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer
 
-import modeling_clinx  # noqa: F401, which makes its models known to AutoModel
+from modeling_clinx.modeling_clinx import without_pooler  # its models are known to AutoModel with that
 
 from ..corpora.documents import Document
 from ..errors import InputError
@@ -32,9 +32,10 @@ def read_source(given: str, sample: Sample) -> Features:
         config = AutoConfig.from_pretrained(source.name, **source.hub_kwargs)
         is_labelling = any(kind.endswith("ForTokenClassification") for kind in config.architectures or ())
         kind = AutoModelForTokenClassification if is_labelling else AutoModel
-        model = kind.from_pretrained(source.name, dtype=torch.float32, **source.hub_kwargs)
+        unused = {} if is_labelling else without_pooler(config)
+        model = kind.from_pretrained(source.name, dtype=torch.float32, **unused, **source.hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(source.name, **source.hub_kwargs)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"cannot read the source {given}: {error}") from error
     if not tokenizer.is_fast:
         raise InputError(f"the source {given} has no fast tokenizer, which tells where subwords stand (tokenizer.json)")
@@ -50,7 +51,7 @@ def notes_of_runs(sources: Iterable[str]) -> dict[str, list[Document]]:
     notes = {}
     for name in sources:
         file = Path(name, "recipe.yaml")
-        if not file.is_file():
+        if not file.is_file() or Path(name, "blocks").exists():  # a language model's texts have no annotations
             continue
         try:
             recipe = Recipe.read(file)
