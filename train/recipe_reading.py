@@ -114,7 +114,7 @@ def _with_settings(parser: argparse.ArgumentParser, kind: type) -> argparse.Argu
                 options |= {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
             elif get_origin(of_setting) is list:
                 (of_item,) = get_args(of_setting)
-                options |= {"nargs": "+", "type": of_item, "metavar": METAVARS[of_item]}
+                options |= {"nargs": "+", "type": _item if of_item is str else of_item, "metavar": METAVARS[of_item]}
             else:
                 options |= {"type": of_setting, "metavar": None if options["choices"] else METAVARS[of_setting]}
             section.add_argument(f"--{item.name}", **options)
@@ -126,6 +126,11 @@ def _help(item) -> str:
     text = item.metadata["help"].replace("%", "%%")
     is_optional = item.default in (None, MISSING)
     return text if is_optional else f"{text.removesuffix('.')} (default: {item.default})."
+
+
+def _item(text: str) -> str:
+    """An item of a list, as it stood before `_as_options`."""
+    return re.sub("^ (?= *-)", "", text)
 
 
 def _boolean(text: str) -> bool:
@@ -236,15 +241,18 @@ def settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int
         if is_text and value.style is None and value.value in ("", "null", "~"):
             yield key.value, None, key.start_mark.line + 1
         else:
-            _refuse_repeated(value, path)
+            _refuse_circles_and_repeated(value, path)
             value = value.value if is_text else yaml.constructor.BaseConstructor().construct_object(value, deep=True)
             yield key.value, value, key.start_mark.line + 1
 
 
-def _refuse_repeated(node: yaml.Node, path: Path) -> None:
-    """Raises InputError for a key that stands twice in a mapping, of which YAML would keep the last."""
+def _refuse_circles_and_repeated(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...] = ()) -> None:
+    """Raises InputError for an alias inside of what it stands for, and for a key that stands twice in a mapping, of
+    which YAML would keep the last."""
     if isinstance(node, yaml.ScalarNode):
         return
+    if any(node is one for one in above):
+        raise InputError(f"{path}:{node.start_mark.line + 1}: an alias (*NAME) stands inside of its own anchor (&NAME)")
     keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
     names = [key.value for key in keys]
     for number, key in enumerate(keys):
@@ -252,7 +260,7 @@ def _refuse_repeated(node: yaml.Node, path: Path) -> None:
             raise InputError(f"{path}:{key.start_mark.line + 1}: {key.value!r} stands here a second time; keep one")
     for child in node.value:
         for part in child if isinstance(child, tuple) else [child]:
-            _refuse_repeated(part, path)
+            _refuse_circles_and_repeated(part, path, (*above, node))
 
 
 def _refuse_null(kind: type, name: str, where: str) -> None:
@@ -275,7 +283,8 @@ def _as_options(kind: type, name: str, value: str | list | dict, where: str) -> 
         return [f"--{name}={_fill_in(json.dumps(value) if shape else value, where)}"]
     if not all(isinstance(item, str) for item in value):
         raise InputError(f"{where}: {name} has a list in a list, expected a list of values")
-    return [f"--{name}", *(_fill_in(item, where) for item in value)]
+    items = [_fill_in(item, where) for item in value]
+    return [f"--{name}", *(re.sub("^(?= *-)", " ", item) for item in items)]  # which else would be an option
 
 
 def _type_of(kind: type, name: str) -> str:

@@ -61,6 +61,13 @@ def test_environment_variables_are_filled_in(parse, monkeypatch):
     assert parse("encoder: e\ntrain: ${SOME_FOLDER}/notes\n").train == "/somewhere/notes"
 
 
+def test_items_of_a_list_may_begin_with_a_dash(parse, tmp_path):
+    recipe = parse(NEEDED + "exclude:\n  - -draft*\n  - ' -x'\nentity_types: [A, -B, --train]\n")
+    assert recipe.exclude == ["-draft*", " -x"] and recipe.entity_types == ["A", "-B", "--train"]
+    recipe.write(tmp_path / "written.yaml")
+    assert Recipe.read(tmp_path / "written.yaml") == recipe
+
+
 @pytest.mark.parametrize(
     "text, overrides, expected",
     [
@@ -73,6 +80,8 @@ def test_environment_variables_are_filled_in(parse, monkeypatch):
         (NEEDED + "validation: $NOT_SET_ANYWHERE/x\n", (), r"recipe.yaml:3: .*NOT_SET_ANYWHERE is not set"),
         ("- a\n- b\n", (), "expected a recipe of `key: value` lines"),
         ("a: [\n", (), "is not YAML"),
+        (NEEDED + "exclude: &a\n  - *a\n", (), "recipe.yaml:3: an alias .* inside of its own anchor"),
+        ("&a\nencoder: *a\n", (), "recipe.yaml:[12]: an alias .* inside of its own anchor"),
         ("{{x}}: c\n", (), "recipe.yaml:1: expected the name of a setting before a colon"),
     ],
 )
