@@ -103,7 +103,7 @@ def overview() -> str:
     """The verbs, grouped by what people do."""
     lines = ["usage: clinx VERB …", "", "Clinical concept extraction on the Hugging Face stack."]
     for group, verbs in VERBS.items():
-        lines += ["", f"{group}:", *(f"  {name:10}{text}" for name, text in verbs.items())]
+        lines += ["", f"{group}:", *(f"  {name:14}{text}" for name, text in verbs.items())]
     return "\n".join(
         [*lines, "", "`clinx VERB --help` explains a verb and shows an example; `clinx --version` names the release."]
     )

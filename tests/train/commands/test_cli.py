@@ -16,7 +16,7 @@ from clinx.commands import recipes
 def test_the_first_screen_lists_the_verbs_and_each_has_help(capsys):
     assert cli.main([]) == 0
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in cli.KNOWN)
+    assert all(f"  {verb} " in shown for verb in cli.KNOWN)
     for verb in cli.KNOWN:
         with pytest.raises(SystemExit) as stop:
             cli.main([verb, "--help"])
