@@ -40,7 +40,7 @@ class RunFolder:
         """
         before = self.refuse_other_settings(recipe)
         if before:
-            self._refuse_other_inputs(inputs)
+            self.refuse_other_inputs(inputs)
         else:
             write_json(self.path / "inputs.json", inputs)
         is_done = self.is_done and before
@@ -61,7 +61,8 @@ class RunFolder:
                 raise self.other(f"{name} {before[name]!r}, not {now[name]!r}")
         return bool(before)
 
-    def _refuse_other_inputs(self, now: Inputs) -> None:
+    def refuse_other_inputs(self, now: Inputs) -> None:
+        """Raises InputError, with the first difference, where the run that has begun here depends on others."""
         before = self.read_inputs()
         if not before:
             print(f"note: an older release began {self.path}, which did not record its notes", file=sys.stderr)

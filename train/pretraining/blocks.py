@@ -51,7 +51,9 @@ class Blocks(NamedTuple):
     digest: str
 
 
-def prepare_blocks(recipe: PretrainingRecipe, tokenizer, folder: Path) -> Blocks:
+def prepare_blocks(
+    recipe: PretrainingRecipe, tokenizer, folder: Path, check: Callable[[str], object] = lambda digest: None
+) -> Blocks:
     """Reads, filters and tokenizes the recipe's texts, and writes them into `folder` as memory-mapped Arrow files.
 
     Blocks that lie there already are used again if they were made from the same: settings, tokenizer, files (by path,
@@ -68,6 +70,8 @@ def prepare_blocks(recipe: PretrainingRecipe, tokenizer, folder: Path) -> Blocks
     wherever they stand in the corpus. Texts of `validation` are read first, so that copies of them are left out of the
     training; where they are too many, those with the lowest digests are used.
 
+    What `check` raises for the digest of new blocks leaves those that are there as they were.
+
     Raises InputError where texts cannot be read, where fewer than two documents are left, for a folder in the way, and
     where the disk is too full for what filters keep there.
     """
@@ -77,7 +81,6 @@ def prepare_blocks(recipe: PretrainingRecipe, tokenizer, folder: Path) -> Blocks
     if blocks := _read(folder, inputs):
         print(f"using the blocks in {folder} again: texts, settings and tokenizer are the same", file=sys.stderr)
         return blocks
-    (folder / "blocks.json").unlink(missing_ok=True)
     capacity = recipe.block_length - sum(map(len, special_affixes(tokenizer)))
     if capacity < 1:
         raise InputError(f"block_length is {recipe.block_length}, which special tokens fill: make it larger")
@@ -86,14 +89,18 @@ def prepare_blocks(recipe: PretrainingRecipe, tokenizer, folder: Path) -> Blocks
         packers = {}
         for split in SPLITS:
             file = files.enter_context(atomic_file(folder / f"{split}.arrow"))
-            packers[split] = files.enter_context(_Packer(file, tokenizer, recipe, capacity))
-        counts = _pack(recipe, texts, packers)
+            packers[split] = _Packer(file, tokenizer, recipe, capacity)
+        with ExitStack() as blocks:
+            counts = _pack(recipe, texts, {split: blocks.enter_context(packers[split]) for split in SPLITS})
+        digest = sha256("".join(packers[split].digest for split in SPLITS).encode()).hexdigest()
+        check(digest)
+        (folder / "blocks.json").unlink(missing_ok=True)
     report = texts.report.as_dict() | counts
     for split, packer in packers.items():
         report |= {f"{split}_{name}": count for name, count in packer.counts().items()}
     written = {
         "inputs": inputs,
-        "digest": sha256("".join(packers[split].digest for split in SPLITS).encode()).hexdigest(),
+        "digest": digest,
         "sizes": _sizes(folder),
         "report": report,
     }

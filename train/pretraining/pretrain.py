@@ -3,6 +3,7 @@
 import platform
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from hub_cards.repo import save_model_repo
 from ..errors import InputError
 from ..fingerprint import model_commit
 from ..plots import pretraining_curves
-from ..run_folder import RunFolder
+from ..run_folder import Inputs, RunFolder
 from ..training import resolved, train, training_arguments
 from ..writing import exclusive
 from .language_model import LanguageModel, read_language_model
@@ -58,17 +59,18 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     set_seed(args.seed)
     run = RunFolder(recipe.folder)
     with args.main_process_first(local=False, desc="read the language model"):
-        run.refuse_other_settings(recipe)  # before anything of the run that is there is written anew
+        is_begun = run.refuse_other_settings(recipe)  # before anything of the run that is there is written anew
         language_model = read_language_model(recipe)
 
     # 2. Blocks of subwords, which the main process prepares
     with args.main_process_first(local=False, desc="prepare the blocks"):
-        blocks = prepare_blocks(recipe, language_model.tokenizer, recipe.folder / "blocks")
+        inputs = {"model": model_commit(recipe.model, recipe.revision)} if recipe.model else {}
+        check = partial(_refuse_other_texts, run, inputs) if is_begun else lambda digest: None
+        blocks = prepare_blocks(recipe, language_model.tokenizer, recipe.folder / "blocks", check)
     check_blocks(recipe, blocks)
 
     # 3. Claim the run's folder
     with args.main_process_first(local=False, desc="claim the run's folder"):
-        inputs = {"model": model_commit(recipe.model, recipe.revision)} if recipe.model else {}
         is_done = run.claim(recipe, {"texts": blocks.digest, **inputs})
     if is_done:
         run.clear_checkpoints()
@@ -96,6 +98,10 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
         print(f"perplexity on {len(blocks.validation)} held-out blocks: {before:.2f} before, {after:.2f} now")
         print(f"model repo: {run.model}; figures: {run.path / 'metrics.json'}; curves: {run.path / 'curves.png'}")
     return run.path
+
+
+def _refuse_other_texts(run: RunFolder, inputs: Inputs, digest: str) -> None:
+    run.refuse_other_inputs({"texts": digest, **inputs})
 
 
 def accumulation_steps(recipe: PretrainingRecipe, args: TrainingArguments) -> int:

@@ -110,6 +110,17 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(run, pretrainin
     assert "holds a run with seed 3, not 4" in capsys.readouterr().err
 
 
+def test_other_texts_are_refused_and_leave_the_blocks_of_the_run(pretraining_recipe, texts_file, tmp_path, capsys):
+    file = tmp_path / "texts.jsonl"
+    shutil.copy(texts_file, file)
+    run = pretrained(pretraining_recipe, tmp_path / "run", "--train", str(file))
+    blocks = {path.name: path.read_bytes() for path in (run / "blocks").iterdir()}
+    file.write_text(file.read_text() + '\n{"text": "Otra nota, que no se ha leído antes."}')
+    assert cli.main(["pretrain", str(pretraining_recipe), "--output_dir", str(run), "--train", str(file)]) == 2
+    assert "holds a run with another texts" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (run / "blocks").iterdir()} == blocks
+
+
 @pytest.mark.parametrize("interrupted_at, checkpoint", [(11, 4), (7, 2)])
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(
     run, pretraining_recipe, tmp_path, monkeypatch, interrupted_at, checkpoint
