@@ -83,6 +83,8 @@ def _documents(recipe) -> Iterator[tuple[str, str]]:
         yield "max_test_documents", "max_test_documents is of test, which is not set: name it, or leave this out"
     if recipe.unlabelled and not recipe.distill:
         yield "unlabelled", "unlabelled notes need an ensemble that reads them: name it with distill"
+    if recipe.max_unlabelled_documents and not recipe.unlabelled:
+        yield "max_unlabelled_documents", "max_unlabelled_documents is of unlabelled, which is not set: leave it out"
     if recipe.entity_types:
         try:
             check_entity_types(recipe.entity_types, "entity_types")

@@ -200,6 +200,7 @@ def test_a_fault_is_told_with_the_line_of_its_own_setting(parse):
         ("validation: v\ntest: v\n", "4: test is v, which is validation too"),
         ("test: t\ntest_fraction: 0.1\n", "4: test_fraction and test both name what judges: leave one of them out"),
         ("unlabelled: more\n", "3: unlabelled notes need an ensemble that reads them: name it with distill"),
+        ("max_unlabelled_documents: 3\n", "3: max_unlabelled_documents is of unlabelled, which is not set"),
         ("metric_for_best_model: strict_f2\n", "3: .*strict_f2.*strict_f1.*precision.*recall"),
         ("eval_strategy: never\n", "3: .*never"),
         ("eval_strategy: no\n", "3: eval_strategy is no.*load_best_model_at_end"),

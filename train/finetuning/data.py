@@ -79,6 +79,8 @@ def read_annotated(recipe: Recipe) -> AnnotatedData:
         splits = Splits.read(recipe.split_file)
         if recipe.split_kind not in (None, splits.kind):
             raise InputError(f"{recipe.split_file} holds {splits.kind} splits, but split_kind is {kind}: leave one out")
+        if recipe.splits not in (None, n := len(splits.members)):
+            raise InputError(f"{recipe.split_file} holds {n} members, but splits is {recipe.splits}: leave one out")
         return AnnotatedData(splits, pool, test)
     if kind == "standard" and not validation:
         raise InputError(f"no validation documents: name them, or leave some of {recipe.train} to max_train_documents")

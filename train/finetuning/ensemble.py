@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, TrainingArguments
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
 
+from ..checks import is_set
 from ..console import console
 from ..errors import InputError
 from ..recipe import Recipe
@@ -22,6 +23,7 @@ from ..run_folder import RunFolder
 from ..scoring.calibration import CURVES, pooled, precision_recall, scored_mentions
 from ..scoring.evaluation import evaluate_documents, predict_documents
 from ..scoring.scores import median_member
+from ..settings import SETTINGS
 from ..training import resolved, training_arguments
 from ..writing import exclusive, write_json
 from .data import AnnotatedData, inputs_of, member_data, read_annotated
@@ -32,14 +34,15 @@ from .temperature import apply_temperature
 
 
 Failures = dict[int, str]  # the reason, by the number of the member
+OF_ENSEMBLE = {name: SETTINGS[name].default for name in ("member", "members_at_once", "soup", "vote")}  # and its default
 
 
 def run_recipe(recipe: Recipe) -> Path:
     """Trains what a recipe says, one model or an ensemble, and returns the run's folder; raises as they do."""
     if recipe.is_ensemble:
         return finetune_ensemble(recipe)
-    if recipe.member is not None or recipe.soup:
-        raise InputError("member and soup are about an ensemble: set splits too")
+    if names := [name for name in OF_ENSEMBLE if is_set(recipe, name)]:
+        raise InputError(f"{names[0]} is about an ensemble's members: set splits too, or leave it out")
     return finetune(recipe)
 
 
@@ -47,7 +50,7 @@ def student_of(recipe: Recipe) -> Recipe:
     """The recipe of one student, also where it was written for an ensemble's members."""
     has_validation = recipe.validation or recipe.max_train_documents
     kind = "all" if recipe.split_kind == "all" or not has_validation else None
-    return recipe.changed(splits=None, split_kind=kind, split_file=None, soup=False, member=None)
+    return recipe.changed(splits=None, split_kind=kind, split_file=None, **OF_ENSEMBLE)
 
 
 def finetune_ensemble(recipe: Recipe, train_member: Callable[[Recipe], object] = finetune) -> Path:

@@ -9,7 +9,8 @@ from transformers import TrainingArguments
 
 from ..errors import InputError
 from ..finetuning.data import inputs_of
-from ..finetuning.ensemble import run_recipe
+from ..finetuning.ensemble import OF_ENSEMBLE, run_recipe
+from ..finetuning.splits import Splits
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from ..training import training_arguments
@@ -28,7 +29,11 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row("all", "All", {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None}),
+    Row(
+        "all",
+        "All",
+        {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None} | OF_ENSEMBLE,
+    ),
     Row("standard", "Standard splits", {"split_kind": "standard", "split_file": None}),
     Row(REFERENCE, "Random splits", {}),
     Row("no-biose", "− BIOSE", {"scheme": "BIO"}),
@@ -58,7 +63,8 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe, equ
     if recipe.transfer_head == "shared":
         raise InputError("rows of the study have other heads and schemes, which share none: set transfer_head: new")
     args = training_arguments(recipe)
-    recipe = recipe.changed(splits=recipe.splits or 5, split_kind="random")
+    of_file = len(Splits.read(recipe.split_file).members) if recipe.split_file else 5
+    recipe = recipe.changed(splits=recipe.splits or of_file, split_kind="random")
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
         recipes = {row.name: recipe.changed(**row.settings) for row in ROWS}
         same = [name for name, of_row in recipes.items() if of_row == recipe and name != REFERENCE]

@@ -158,7 +158,8 @@ def test_a_student_comes_nearer_to_the_ensemble_over_other_notes_too(ensemble_ru
 
 
 def test_a_student_of_an_ensemble_s_recipe_is_one_model_with_the_validation_that_is_left():
-    recipe = Recipe(encoder="e", train="notes", splits=5, soup=True, member=2, max_train_documents=3)
+    recipe = Recipe(encoder="e", train="notes", splits=5, soup=True, vote="average", member=2, max_train_documents=3)
     student = student_of(recipe)
     assert not student.is_ensemble and not student.soup and student.member is None and student.split_kind is None
+    assert student.vote == "majority"  # as of all that are no ensemble: another vote would do nothing
     assert student_of(recipe.changed(max_train_documents=None)).split_kind == "all"

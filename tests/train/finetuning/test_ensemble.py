@@ -215,6 +215,8 @@ def test_documents_of_both_parts_may_have_the_same_ids(recipe, notes, tmp_path):
         (("--splits", "2", "--member", "3"), "member is 3, expected 1 to 2"),
         (("--unlabelled", "x"), "name it with distill"),
         (("--soup",), "set splits too"),
+        (("--vote", "average"), "vote is about an ensemble's members: set splits too"),
+        (("--members_at_once", "2"), "members_at_once is about an ensemble's members: set splits too"),
         (("--distill", "/no/where"), "cannot load the ensemble /no/where"),
         (("--splits", "1"), "set splits to 2"),
         (("--max_train_documents", "-1"), "max_train_documents is -1"),

@@ -152,14 +152,17 @@ def test_a_row_is_trained_from_its_written_recipe_as_it_is_from_the_row_itself(f
     """Members side by side read the recipe that their row wrote: a split file is not for the standard row."""
     recipe = Recipe.read(few, ["--splits", "2"]).changed(split_kind="random")
     read_annotated(recipe).splits.write(tmp_path / "splits.json")
-    recipe = recipe.changed(split_file=str(tmp_path / "splits.json"))
+    recipe = recipe.changed(split_file=str(tmp_path / "splits.json"), soup=True)
     for row in ROWS:
         of_row = recipe.changed(**row.settings)
         of_row.write(tmp_path / "recipe.yaml")
         assert Recipe.read(tmp_path / "recipe.yaml") == of_row
         assert read_annotated(of_row).splits.kind == of_row.split_kind
+        assert of_row.soup == of_row.is_ensemble
     with pytest.raises(InputError, match="holds random splits, but split_kind is standard"):
         read_annotated(recipe.changed(split_kind="standard"))
+    with pytest.raises(InputError, match="holds 2 members, but splits is 3: leave one out"):
+        read_annotated(recipe.changed(splits=3))
 
 
 def test_a_row_of_other_notes_is_not_compared(few, notes, tmp_path, monkeypatch):
