@@ -72,7 +72,12 @@ def export(
         _write_space_card(source, folder, repo_id, card_fields, report)
     elif any(source.glob("data/*.parquet")):
         repo_type = "dataset"
+        if given := [name for name in ("language", "license", "datasets", "models") if getattr(card_fields, name)]:
+            option = f"--{given[0].removesuffix('s')}"
+            raise HubError(f"{source}: the card of a dataset is its README.md: write it there, and leave out {option}")
         _copy(source, folder, repo_type)
+    elif card_fields.models:
+        raise HubError(f"{source}: --model names what a Space shows, and there is no app.py: leave out --model")
     else:
         return _export_model(source, folder, repo_id, card_fields, revision, members, report)
     names = list(files_to_push(folder, repo_type))

@@ -122,7 +122,8 @@ def _publish_one(
 
 def _member_folders(run: Path) -> list[Path]:
     """The runs of an ensemble's members, whose weights are checked to be those of the ensemble."""
-    n_members = len(getattr(AutoConfig.from_pretrained(run / "model"), "members", ()))
+    is_model = (run / "model").is_dir()
+    n_members = len(getattr(AutoConfig.from_pretrained(run / "model"), "members", ())) if is_model else 0
     members = [run / f"member-{number}" for number in range(1, n_members + 1)]
     if not members:
         raise HubError(

@@ -20,7 +20,8 @@ def refused(tmp_path, monkeypatch, capsys):
 
 def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
     assert main(["push", str(run), "org/notes-ner", "--dry-run"]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == ""  # no bars of transformers, as of weights that are loaded
     assert "model.safetensors" in out and "bytes in 19 files" in out and "nothing was pushed" in out
 
 
@@ -36,6 +37,14 @@ def test_members_are_refused_where_there_are_none(refused, tmp_path, tokenizer):
     make_language_model(tmp_path / "lm", tokenizer)
     message = "lm: there are no members (member-1 …), only a run with splits has them"
     assert message in refused("lm", "org/x", "--members")
+
+
+def test_options_that_would_do_nothing_are_refused(run, refused, tmp_path):
+    (tmp_path / "corpus/data").mkdir(parents=True)
+    (tmp_path / "corpus/data/train-00000-of-00001.parquet").touch()
+    assert "leave out --license" in refused("corpus", "org/notes", "--license", "mit", "--dry-run")
+    assert "corpus: there are no members (member-1 …)" in refused("corpus", "org/notes", "--members", "--dry-run")
+    assert "there is no app.py: leave out --model" in refused(str(run), "org/x", "--model", "org/y", "--dry-run")
 
 
 def test_a_space_with_notes_in_it_is_refused(refused, tmp_path):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..app_files import app_folder
-from ..console import help_with_example
+from ..console import help_with_example, quiet_loading
 from ..errors import InputError
 from ..pretraining.recipe import PretrainingRecipe
 from ..recipe import Recipe
@@ -18,6 +18,7 @@ N_SENTENCES = 8  # of the note in which a card shows what a model predicts
 def main(argv: list[str]) -> None:
     """Runs `clinx push`; raises InputError for what the user has to mend."""
     args = _parser().parse_args(argv)
+    quiet_loading()
     from hub_cards.publish import PublishOptions  # not above: `--help` answers at once
     from hub_cards.upload import Target
 
