@@ -34,7 +34,7 @@ from .temperature import apply_temperature
 
 
 Failures = dict[int, str]  # the reason, by the number of the member
-OF_ENSEMBLE = {name: SETTINGS[name].default for name in ("member", "members_at_once", "soup", "vote")}  # and its default
+OF_ENSEMBLE = {name: SETTINGS[name].default for name in ("member", "members_at_once", "soup", "vote")}
 
 
 def run_recipe(recipe: Recipe) -> Path:
