@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "path", nargs="*", metavar="PATH", help="folder, file or archive; or a dataset's name on the Hub"
     )
     stats.add_argument("--tokenizer", metavar="M", help="model or folder whose subwords are labelled: adds the ceiling")
-    stats.add_argument("--unit", choices=("subword", "word"), default="subword", help="what a label stands on")
+    stats.add_argument("--unit", choices=("subword", "word"), help="what a label stands on (default: subword)")
     form = stats.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, one line for each path")
     form.add_argument("--markdown", action="store_true", help="print a table in Markdown, one row for each path")
@@ -149,6 +149,8 @@ def _options(args) -> dict:
 def _stats(args) -> None:
     from ..corpora.statistics import corpus_stats  # not above: `--help` answers at once
 
+    if args.unit and not args.tokenizer:
+        raise InputError("found --unit without --tokenizer, whose subwords it is about; add one, or leave it out.")
     tokenizer = None if args.tokenizer is None else _tokenizer(args.tokenizer)
     task = TASKS[args.task] if args.task else None
     paths = args.path or ([str(task.home)] if task else [])
@@ -168,7 +170,7 @@ def _stats(args) -> None:
         for name, part in splits.items():
             where = f"{path}, split {name}" if task else path
             documents = telling_problems(where, Progress("Reading", "notes").through(part))
-            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit)
+            columns[name], part_problems = corpus_stats(documents, tokenizer, args.unit or "subword")
             problems += part_problems
         _print_stats(args, path, task, columns)
         for problem in problems if args.verbose else ():
@@ -250,6 +252,8 @@ def _convert(args) -> None:
         datasets.disable_progress_bars()
     if args.push and args.to != "dataset":
         raise InputError(f"found --push with --to {args.to}, expected --to dataset, the form that the Hub reads.")
+    if args.public and not args.push:
+        raise InputError("found --public without --push, so that nothing would be public; add --push, or leave it out.")
     task = TASKS[args.task] if args.task else None
     counts, problems, lost = convert(args.path, args.out, args.to, args.format, task, args.push, **_options(args))
     for kind, count in Counter(problem.kind for problem in lost).items():

@@ -150,6 +150,13 @@ def test_pushing_needs_the_form_that_the_hub_reads(faulty, tmp_path, clinx):
     assert status == 2 and "expected --to dataset" in err
 
 
+def test_options_that_would_do_nothing_are_refused(faulty, tmp_path, clinx):
+    status, _, err = clinx("corpus", "convert", faulty, "--out", tmp_path / "out", "--public")
+    assert status == 2 and "found --public without --push" in err and not (tmp_path / "out").exists()
+    status, _, err = clinx("corpus", "stats", faulty, "--unit", "word")
+    assert status == 2 and "found --unit without --tokenizer" in err
+
+
 def test_labels_and_ids_that_no_utf8_holds_are_shown_and_converted(tmp_path, clinx):
     row = {"id": "\ud800", "text": "left lung", "entities": [{"start": 0, "end": 4, "label": "X\ud800"}]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
