@@ -16,6 +16,12 @@ SET_SUBWORDS = "a batch is counted in labelled subwords or in sentences: set bat
 WHOLE_WINDOWS = "batches hold whole windows and are counted in labelled subwords or sentences: leave it out"
 ALWAYS = "a run always trains, and eval_strategy says when validation documents are judged: leave it out"
 IN_FLOAT32 = "documents are judged in float32, in which the model is saved: leave it out"
+OF_LOOP = "documents and batches are read without the part of the Trainer that takes it: leave it out"
+OF_LOOP_ALONE = (
+    *("prediction_loss_only", "label_names", "batch_eval_metrics", "include_for_metrics", "eval_do_concat_batches"),
+    *("eval_accumulation_steps", "eval_use_gather_object", "remove_unused_columns", "dataloader_prefetch_factor"),
+    *("dataloader_persistent_workers", "dataloader_in_order", "dataloader_multiprocessing_context"),
+)
 REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or nothing
     "per_device_train_batch_size": SET_SUBWORDS,
     "auto_find_batch_size": SET_SUBWORDS,
@@ -27,6 +33,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     "resume_from_checkpoint": "the same command goes on where it was interrupted, by itself: leave it out",
     **dict.fromkeys(("do_train", "do_eval", "do_predict"), ALWAYS),
     **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), IN_FLOAT32),
+    **dict.fromkeys(OF_LOOP_ALONE, OF_LOOP),
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_strategy"), PUSHES),
     **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
 }

@@ -268,6 +268,8 @@ def test_what_the_trainer_would_push_is_refused_and_clinx_push_named(parse, sett
         ("do_train", "leave it out"),
         ("bf16_full_eval", "float32"),
         ("dataloader_drop_last", "whole windows"),
+        ("prediction_loss_only", "leave it out"),
+        ("remove_unused_columns", "leave it out"),
     ],
 )
 def test_arguments_of_the_trainer_that_would_do_nothing_are_refused(parse, name, advice):
