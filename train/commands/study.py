@@ -74,7 +74,11 @@ def _study(argv: list[str], table: str) -> tuple[argparse.Namespace, tuple[str, 
     parser = argparse.ArgumentParser(
         prog=f"clinx study {table}", allow_abbrev=False, **help_with_example(TABLES[table], EXAMPLES[table])
     )
-    parser.add_argument("study", metavar="FILE", help="a study's YAML file, or the name of a built-in one")
+    parser.add_argument(
+        "study",
+        metavar="FILE",
+        help="a study's YAML file, or the name of a built-in one; `--key value` changes a setting of all its runs",
+    )
     parser.add_argument("--at_once", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
     parser.add_argument("--output_dir", metavar="DIR", help="where runs and tables go (default: runs/NAME of the file)")
     if table == "compare":

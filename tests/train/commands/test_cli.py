@@ -25,6 +25,13 @@ def test_the_first_screen_lists_the_verbs_and_each_has_help(capsys):
     assert cli.main(["translate"]) == 2
 
 
+@pytest.mark.parametrize("table", ["ablation", "transfer", "compare"])
+def test_the_help_of_every_study_tells_that_settings_can_be_changed(capsys, table):
+    with pytest.raises(SystemExit):
+        cli.main(["study", table, "--help"])
+    assert "--key value" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_closed_pipe_is_no_fault():
     for arguments in ("--help", "score --help"):
         command = f"set -o pipefail; {sys.executable} -m clinx {arguments} | :"
