@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -70,32 +71,36 @@ def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
 
 def _files(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
     for path in map(Path, paths):
-        if path.suffix.lower() == ".zip":
-            yield from _of_archive(path)
-        elif path.suffix.lower() == ".txt":
-            with open(path, "rb") as file:
+        try:
+            file = open(path, "rb")
+        except FileNotFoundError:  # the same file of two visitors has one place, and whoever reads it deletes it
+            raise UploadError(f"{path.name} was uploaded by somebody else at the same time: upload it again.") from None
+        with file:
+            if path.suffix.lower() == ".zip":
+                yield from _of_archive(path.name, file)
+            elif path.suffix.lower() == ".txt":
                 yield path.name, file.read(MAX_BYTES + 1)
-        else:
-            raise UploadError(f"{path.name} is neither a .txt nor a .zip file.")
+            else:
+                raise UploadError(f"{path.name} is neither a .txt nor a .zip file.")
 
 
-def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _of_archive(name: str, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             members = [member for member in members if not re.search(r"(^|[/\\])(\.(?!\.)|__MACOSX)", member.filename)]
             if len(members) > MAX_FILES:
-                raise UploadError(f"{path.name} holds more than {MAX_FILES} files.")
+                raise UploadError(f"{name} holds more than {MAX_FILES} files.")
             for member in members:
                 parts = member.filename.replace("\\", "/").split("/")
                 if ".." in parts or member.filename.startswith("/") or not member.filename.lower().endswith(".txt"):
-                    raise UploadError(f"{path.name} holds {member.filename[:80]}, expected .txt files only.")
-                with archive.open(member) as file:
-                    yield "/".join(parts), file.read(MAX_BYTES + 1)  # whatever size the archive claims
+                    raise UploadError(f"{name} holds {member.filename[:80]}, expected .txt files only.")
+                with archive.open(member) as note:
+                    yield "/".join(parts), note.read(MAX_BYTES + 1)  # whatever size the archive claims
     except UploadError:
         raise
     except Exception:  # zipfile and what unpacks raise anything on a damaged archive
-        raise UploadError(f"{path.name} is no readable archive, or is encrypted.") from None
+        raise UploadError(f"{name} is no readable archive, or is encrypted.") from None
 
 
 def as_brat(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:

@@ -77,6 +77,9 @@ def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
         files.read_uploads([tmp_path / "a.txt", archive(tmp_path / "b.zip", {"a.txt": "otra"})])
     with pytest.raises(files.UploadError, match=r"no \.txt file"):
         files.read_uploads([])
+    for name in "gone.txt", "gone.zip":  # two visitors uploaded the same, which has one place on the server
+        with pytest.raises(files.UploadError, match=f"{name} was uploaded by somebody else at the same time"):
+            files.read_uploads([tmp_path / name])
 
 
 def test_an_archive_that_claims_to_be_small_is_read_no_further_than_allowed(tmp_path):
