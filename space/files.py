@@ -123,7 +123,8 @@ def _brat_line(number: int, text: str, entity: dict) -> str:
             fragments.append((start, start + len(shown)))
         start += len(line) + 1
     places, label = ";".join(f"{a} {b}" for a, b in fragments), re.sub(r"\s", "_", entity["label"])
-    return f"T{number}\t{label} {places}\t{' '.join(text[a:b] for a, b in fragments)}\n"
+    mention = re.sub(r"\s", " ", " ".join(text[a:b] for a, b in fragments))
+    return f"T{number}\t{label} {places}\t{mention}\n"
 
 
 def as_json_lines(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:

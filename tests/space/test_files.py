@@ -58,13 +58,14 @@ def test_a_damaged_archive_is_refused(tmp_path, method):
         files.read_uploads([tmp_path / "a.zip"])
 
 
-def test_brat_of_lines_that_end_as_in_windows_is_read_again(tmp_path):
-    text, label = "Dolor torácico\r\nde reposo.", "CHIEF COMPLAINT"
-    data = files.as_brat([("a.txt", text, [{"start": 0, "end": 25, "label": label}])])
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x0b", "\u2028"])
+def test_brat_of_lines_that_end_otherwise_is_read_again(tmp_path, end):
+    text, label = f"Dolor torácico{end}de reposo.", "CHIEF COMPLAINT"
+    data = files.as_brat([("a.txt", text, [{"start": 0, "end": len(text) - 1, "label": label}])])
     (tmp_path / "notes.zip").write_bytes(data)
     (document,) = read_corpus(tmp_path / "notes.zip")
     assert (document.text, document.problems) == (text, [])
-    assert [(e.start, e.end, e.label) for e in document.entities] == [(0, 25, "CHIEF_COMPLAINT")]
+    assert [(e.start, e.end, e.label) for e in document.entities] == [(0, len(text) - 1, "CHIEF_COMPLAINT")]
 
 
 def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
