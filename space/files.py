@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,20 +88,28 @@ def _files(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
 def _of_archive(name: str, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            members = [member for member in members if not re.search(r"(^|[/\\])(\.(?!\.)|__MACOSX)", member.filename)]
+            members = [(_path_of(member), member) for member in archive.infolist() if not member.is_dir()]
+            members = [(path, member) for path, member in members if not re.search(r"(^|/)(\.(?!\.)|__MACOSX)", path)]
             if len(members) > MAX_FILES:
                 raise UploadError(f"{name} holds more than {MAX_FILES} files.")
-            for member in members:
-                parts = member.filename.replace("\\", "/").split("/")
-                if ".." in parts or member.filename.startswith("/") or not member.filename.lower().endswith(".txt"):
-                    raise UploadError(f"{name} holds {member.filename[:80]}, expected .txt files only.")
+            for path, member in members:
+                if ".." in path.split("/") or path.startswith("/") or not path.lower().endswith(".txt"):
+                    raise UploadError(f"{name} holds {path[:80]}, expected .txt files only.")
                 with archive.open(member) as note:
-                    yield "/".join(parts), note.read(MAX_BYTES + 1)  # whatever size the archive claims
+                    yield path, note.read(MAX_BYTES + 1)  # whatever size the archive claims
     except UploadError:
         raise
     except Exception:  # zipfile and what unpacks raise anything on a damaged archive
         raise UploadError(f"{name} is no readable archive, or is encrypted.") from None
+
+
+def _path_of(member: zipfile.ZipInfo) -> str:
+    """Where it lies in the archive: macOS writes UTF-8 without saying so, and tar begins with `./`."""
+    path = member.filename
+    if not member.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            path = path.encode("cp437").decode()
+    return path.replace("\\", "/").removeprefix("./")
 
 
 def as_brat(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:

@@ -31,6 +31,20 @@ def test_texts_and_archives_of_them_are_read(tmp_path):
     ]
 
 
+def test_names_in_archives_are_those_of_the_files(tmp_path, monkeypatch):
+    """macOS does not tell that it writes UTF-8, Windows does not tell its code page, tar begins with a dot."""
+    encoded = {"niño.txt": "niño.txt".encode(), "caña.txt": "caña.txt".encode("cp437")}
+    flags = zipfile.ZipInfo._encodeFilenameFlags
+    monkeypatch.setattr(
+        zipfile.ZipInfo,
+        "_encodeFilenameFlags",
+        lambda of: (encoded[of.filename], 0) if of.filename in encoded else flags(of),
+    )
+    names = [*encoded, "mañana.txt", "./año.txt", "./deep/b.txt"]
+    zipped = archive(tmp_path / "notes.zip", dict.fromkeys([*names, "./.hidden.txt"], "una"))
+    assert [name for name, _ in files.read_uploads([zipped])] == [name.removeprefix("./") for name in names]
+
+
 @pytest.mark.parametrize(
     ("members", "fault"),
     [
