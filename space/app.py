@@ -242,7 +242,7 @@ def show_file(all_shown: list[Shown] | None, event: gr.SelectData) -> str:
 
 def page() -> gr.Blocks:
     """The page and the API."""
-    with gr.Blocks(title="Clinical concepts", analytics_enabled=False, delete_cache=(600, 600)) as demo:
+    with gr.Blocks(title="Clinical concepts", analytics_enabled=False) as demo:
         gr.Markdown(ABOUT)
         model = gr.Dropdown(MODELS.names, value=MODELS.names[0], label="Model", visible=len(MODELS.names) > 1)
         with gr.Tab("A note"):

@@ -8,6 +8,8 @@ import json
 import re
 import shutil
 import tempfile
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,6 +22,7 @@ from filelock import FileLock, Timeout
 MAX_FILES = 200
 MAX_BYTES = 200_000  # of a note
 MAX_TOTAL = 10_000_000  # of all notes together
+LEFT_SECONDS = 600  # that an upload may lie unread
 
 
 def uploads_folder() -> Path:
@@ -33,9 +36,20 @@ def uploads_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="clinx-space-"))
     lock = FileLock(folder / "lock")
     lock.acquire()
+    threading.Thread(target=_delete_left, args=(folder,), daemon=True).start()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(lock.release)
     return folder
+
+
+def _delete_left(folder: Path) -> None:
+    """Deletes what nobody reads any more, such as uploads that were cut off, until the folder is gone."""
+    while folder.is_dir():
+        with suppress(OSError):  # of what is deleted meanwhile
+            for path in set(folder.rglob("*")) - {folder / "lock"}:
+                if path.is_file() and time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                    path.unlink(missing_ok=True)
+        time.sleep(LEFT_SECONDS / 10)
 
 
 class UploadError(Exception):
