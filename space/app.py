@@ -258,7 +258,7 @@ def page() -> gr.Blocks:
 def note_tab(model: gr.Dropdown) -> None:
     """One note: what is found in it, by whom, and how sure that is."""
     shown = gr.State(None, time_to_live=STATE_SECONDS)
-    text = gr.Textbox(label="Note", lines=7, max_lines=20, max_length=MAX_CHARACTERS, autofocus=True, elem_id="text")
+    text = gr.Textbox(label="Note", lines=7, max_lines=20, autofocus=True, elem_id="text")
     with gr.Row():
         read = gr.Button("Find concepts", variant="primary")
         for language, example in EXAMPLES.items():
