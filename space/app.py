@@ -78,6 +78,8 @@ class Shown(TypedDict):
 
 def fault_of(text: str) -> str | None:
     """Why a note is not read, in words that repeat nothing of it."""
+    if not isinstance(text, str):
+        return "The note is no text: expected one, and a call for each."
     if len(text) > MAX_CHARACTERS:
         return f"The note has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read."
     return None if text.strip() else "There is no note yet."
@@ -112,9 +114,9 @@ def find_concepts_typed(text: str, model: str = "", threshold: float = 0.0) -> l
     text = SURROGATE.sub("\ufffd", text)
     try:
         entities = MODELS.get(model or MODELS.names[0]).find(text)
+        return [{**e, "mention": text[e["start"] : e["end"]]} for e in entities if e["score"] >= float(threshold)]
     except Exception as error:
         raise gr.Error(reason(error), print_exception=False) from None
-    return [{**e, "mention": text[e["start"] : e["end"]]} for e in entities if e["score"] >= threshold]
 
 
 def find_concepts(text: str, model: str = "", threshold: float = 0.0) -> str:
@@ -280,9 +282,8 @@ def note_tab(model: gr.Dropdown) -> None:
     parts = [note, table, replaced, downloads(download, [shown, threshold, labels])]
     was_read = read.click(read_note, [model, text], [status, shown, labels], validator=check_note, **READING)
     was_read.success(lambda: views.status("Each member reads it …"), None, members, **AT_ONCE)
-    was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE).success(
-        compare_members, shown, members, **READING
-    )
+    was_shown = was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE)
+    was_shown.success(compare_members, shown, members, **READING)
     gr.on([threshold.change, labels.change], show, [shown, threshold, labels], parts, **AT_ONCE)
     table.select(point_at, [shown, threshold, labels], note, **AT_ONCE)
 
@@ -293,9 +294,8 @@ def files_tab(model: gr.Dropdown) -> None:
     gr.Markdown(f"Notes as `.txt` (UTF-8), or a `.zip` of them: at most {files.MAX_FILES}. They are read at once.")
     uploads = gr.File(file_count="multiple", file_types=[".txt", ".zip"], label="Files")
     status = gr.HTML()
-    heads = ["note", "characters", "mentions", "disputed"]
     label = "Notes, the most disputed first: click one to see it"
-    overview = gr.Dataframe(headers=heads, interactive=False, label=label)
+    overview = gr.Dataframe(headers=["note", "characters", "mentions", "disputed"], interactive=False, label=label)
     note = gr.HTML(elem_id="file")
     row = downloads(download_all, all_shown)
     taken = uploads.upload(take_files, uploads, [status, notes], queue=False, **OF_PAGE)

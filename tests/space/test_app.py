@@ -96,6 +96,8 @@ def test_what_is_refused_is_told_without_the_note(client, broken):
     for arguments, fault in (
         ((MARK * 5000,), "at most 50,000 are read"),
         ((" ",), "There is no note yet"),
+        (([MARK],), "The note is no text"),
+        ((f"{MARK}.", "", "half"), "could not be read .ValueError"),
         ((f"{MARK}.", str(broken)), f"{broken} cannot be loaded"),
         ((f"{MARK}.", MARK), "There is no such model"),
     ):
