@@ -63,6 +63,9 @@ def publish(
     folder = Path(folder)
     if not REPO_ID.fullmatch(target.repo_id):
         raise HubError(f"{target.repo_id!r}: expected the repo's name as ORG/NAME")
+    for name in card_fields.models:
+        if Path(name).is_dir() or not REPO_ID.fullmatch(name.partition("@")[0]):
+            raise HubError(f"--model {name}: expected ORG/NAME of a model on the Hub: push it there, and name that")
     if options.with_members and target.pull_request:
         raise HubError("--members and --pr exclude each other: an ensemble cannot name commits that may not be merged")
     if options.with_revisions and target.pull_request:

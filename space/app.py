@@ -78,6 +78,8 @@ class Shown(TypedDict):
 
 def fault_of(text: str) -> str | None:
     """Why a note is not read, in words that repeat nothing of it."""
+    if not isinstance(text, str):
+        return "The note is no text: expected one, and a call for each."
     if len(text) > MAX_CHARACTERS:
         return f"The note has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read."
     return None if text.strip() else "There is no note yet."
@@ -112,9 +114,9 @@ def find_concepts_typed(text: str, model: str = "", threshold: float = 0.0) -> l
     text = SURROGATE.sub("\ufffd", text)
     try:
         entities = MODELS.get(model or MODELS.names[0]).find(text)
+        return [{**e, "mention": text[e["start"] : e["end"]]} for e in entities if e["score"] >= float(threshold)]
     except Exception as error:
         raise gr.Error(reason(error), print_exception=False) from None
-    return [{**e, "mention": text[e["start"] : e["end"]]} for e in entities if e["score"] >= threshold]
 
 
 def find_concepts(text: str, model: str = "", threshold: float = 0.0) -> str:
@@ -242,7 +244,7 @@ def show_file(all_shown: list[Shown] | None, event: gr.SelectData) -> str:
 
 def page() -> gr.Blocks:
     """The page and the API."""
-    with gr.Blocks(title="Clinical concepts", analytics_enabled=False, delete_cache=(600, 600)) as demo:
+    with gr.Blocks(title="Clinical concepts", analytics_enabled=False) as demo:
         gr.Markdown(ABOUT)
         model = gr.Dropdown(MODELS.names, value=MODELS.names[0], label="Model", visible=len(MODELS.names) > 1)
         with gr.Tab("A note"):
@@ -258,7 +260,7 @@ def page() -> gr.Blocks:
 def note_tab(model: gr.Dropdown) -> None:
     """One note: what is found in it, by whom, and how sure that is."""
     shown = gr.State(None, time_to_live=STATE_SECONDS)
-    text = gr.Textbox(label="Note", lines=7, max_lines=20, max_length=MAX_CHARACTERS, autofocus=True, elem_id="text")
+    text = gr.Textbox(label="Note", lines=7, max_lines=20, autofocus=True, elem_id="text")
     with gr.Row():
         read = gr.Button("Find concepts", variant="primary")
         for language, example in EXAMPLES.items():
@@ -280,9 +282,8 @@ def note_tab(model: gr.Dropdown) -> None:
     parts = [note, table, replaced, downloads(download, [shown, threshold, labels])]
     was_read = read.click(read_note, [model, text], [status, shown, labels], validator=check_note, **READING)
     was_read.success(lambda: views.status("Each member reads it …"), None, members, **AT_ONCE)
-    was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE).success(
-        compare_members, shown, members, **READING
-    )
+    was_shown = was_read.success(show, [shown, threshold, labels], parts, **AT_ONCE)
+    was_shown.success(compare_members, shown, members, **READING)
     gr.on([threshold.change, labels.change], show, [shown, threshold, labels], parts, **AT_ONCE)
     table.select(point_at, [shown, threshold, labels], note, **AT_ONCE)
 
@@ -293,9 +294,8 @@ def files_tab(model: gr.Dropdown) -> None:
     gr.Markdown(f"Notes as `.txt` (UTF-8), or a `.zip` of them: at most {files.MAX_FILES}. They are read at once.")
     uploads = gr.File(file_count="multiple", file_types=[".txt", ".zip"], label="Files")
     status = gr.HTML()
-    heads = ["note", "characters", "mentions", "disputed"]
     label = "Notes, the most disputed first: click one to see it"
-    overview = gr.Dataframe(headers=heads, interactive=False, label=label)
+    overview = gr.Dataframe(headers=["note", "characters", "mentions", "disputed"], interactive=False, label=label)
     note = gr.HTML(elem_id="file")
     row = downloads(download_all, all_shown)
     taken = uploads.upload(take_files, uploads, [status, notes], queue=False, **OF_PAGE)

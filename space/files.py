@@ -8,9 +8,13 @@ import json
 import re
 import shutil
 import tempfile
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +22,7 @@ from filelock import FileLock, Timeout
 MAX_FILES = 200
 MAX_BYTES = 200_000  # of a note
 MAX_TOTAL = 10_000_000  # of all notes together
+LEFT_SECONDS = 600  # that an upload may lie unread
 
 
 def uploads_folder() -> Path:
@@ -31,9 +36,20 @@ def uploads_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="clinx-space-"))
     lock = FileLock(folder / "lock")
     lock.acquire()
+    threading.Thread(target=_delete_left, args=(folder,), daemon=True).start()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(lock.release)
     return folder
+
+
+def _delete_left(folder: Path) -> None:
+    """Deletes what nobody reads any more, such as uploads that were cut off, until the folder is gone."""
+    while folder.is_dir():
+        with suppress(OSError):  # of what is deleted meanwhile
+            for path in set(folder.rglob("*")) - {folder / "lock"}:
+                if path.is_file() and time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                    path.unlink(missing_ok=True)
+        time.sleep(LEFT_SECONDS / 10)
 
 
 class UploadError(Exception):
@@ -70,32 +86,44 @@ def read_uploads(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
 
 def _files(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
     for path in map(Path, paths):
-        if path.suffix.lower() == ".zip":
-            yield from _of_archive(path)
-        elif path.suffix.lower() == ".txt":
-            with open(path, "rb") as file:
+        try:
+            file = open(path, "rb")
+        except FileNotFoundError:  # the same file of two visitors has one place, and whoever reads it deletes it
+            raise UploadError(f"{path.name} was uploaded by somebody else at the same time: upload it again.") from None
+        with file:
+            if path.suffix.lower() == ".zip":
+                yield from _of_archive(path.name, file)
+            elif path.suffix.lower() == ".txt":
                 yield path.name, file.read(MAX_BYTES + 1)
-        else:
-            raise UploadError(f"{path.name} is neither a .txt nor a .zip file.")
+            else:
+                raise UploadError(f"{path.name} is neither a .txt nor a .zip file.")
 
 
-def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _of_archive(name: str, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            members = [member for member in members if not re.search(r"(^|[/\\])(\.(?!\.)|__MACOSX)", member.filename)]
+        with zipfile.ZipFile(file) as archive:
+            members = [(_path_of(member), member) for member in archive.infolist() if not member.is_dir()]
+            members = [(path, member) for path, member in members if not re.search(r"(^|/)(\.(?!\.)|__MACOSX)", path)]
             if len(members) > MAX_FILES:
-                raise UploadError(f"{path.name} holds more than {MAX_FILES} files.")
-            for member in members:
-                parts = member.filename.replace("\\", "/").split("/")
-                if ".." in parts or member.filename.startswith("/") or not member.filename.lower().endswith(".txt"):
-                    raise UploadError(f"{path.name} holds {member.filename[:80]}, expected .txt files only.")
-                with archive.open(member) as file:
-                    yield "/".join(parts), file.read(MAX_BYTES + 1)  # whatever size the archive claims
+                raise UploadError(f"{name} holds more than {MAX_FILES} files.")
+            for path, member in members:
+                if ".." in path.split("/") or path.startswith("/") or not path.lower().endswith(".txt"):
+                    raise UploadError(f"{name} holds {path[:80]}, expected .txt files only.")
+                with archive.open(member) as note:
+                    yield path, note.read(MAX_BYTES + 1)  # whatever size the archive claims
     except UploadError:
         raise
     except Exception:  # zipfile and what unpacks raise anything on a damaged archive
-        raise UploadError(f"{path.name} is no readable archive, or is encrypted.") from None
+        raise UploadError(f"{name} is no readable archive, or is encrypted.") from None
+
+
+def _path_of(member: zipfile.ZipInfo) -> str:
+    """Where it lies in the archive: macOS writes UTF-8 without saying so, and tar begins with `./`."""
+    path = member.filename
+    if not member.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            path = path.encode("cp437").decode()
+    return path.replace("\\", "/").removeprefix("./")
 
 
 def as_brat(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:
@@ -118,7 +146,8 @@ def _brat_line(number: int, text: str, entity: dict) -> str:
             fragments.append((start, start + len(shown)))
         start += len(line) + 1
     places, label = ";".join(f"{a} {b}" for a, b in fragments), re.sub(r"\s", "_", entity["label"])
-    return f"T{number}\t{label} {places}\t{' '.join(text[a:b] for a, b in fragments)}\n"
+    mention = re.sub(r"\s", " ", " ".join(text[a:b] for a, b in fragments))
+    return f"T{number}\t{label} {places}\t{mention}\n"
 
 
 def as_json_lines(notes: Sequence[tuple[str, str, Sequence[dict]]]) -> bytes:

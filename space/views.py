@@ -39,7 +39,7 @@ def style_of(label: str, labels: Sequence[str]) -> str:
 def shown_text(text: str) -> str:
     """The text as HTML in which it stands as it is, and what would be invisible or turn the order is named."""
     shown = []
-    for character in text:
+    for character in text.replace("\r\n", "\n"):
         category = unicodedata.category(character)
         if character in "\n\t" or category not in ("Cc", "Cf", "Cs", "Co", "Cn"):
             shown.append(escape(character))

@@ -52,6 +52,15 @@ def test_a_space_with_notes_in_it_is_refused(refused, tmp_path):
     assert "found notes.csv, which a space repo does not hold" in refused("app", "org/demo", "--dry-run")
 
 
+@pytest.mark.parametrize("model", ["runs/notes", "/runs/notes/model", "notes"])
+def test_a_space_that_shows_a_model_of_this_machine_is_refused(refused, tmp_path, model):
+    """Its card would tell a local path, and it could not load it."""
+    make_app(tmp_path / "app")
+    (tmp_path / "runs/notes").mkdir(parents=True)
+    message = f"--model {model}: expected ORG/NAME of a model on the Hub"
+    assert message in refused("app", "org/demo", "--model", "org/ner", "--model", model, "--dry-run")
+
+
 @pytest.mark.parametrize("folder", ["run", "run/model"])
 def test_a_run_that_is_not_finished_is_refused(run, refused, folder):
     (run / "metrics.json").rename(run / "recipe.yaml")

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
 
 from hub_cards.card_fields import CardFields
 from hub_cards.export import export
@@ -59,6 +60,17 @@ def test_an_app_has_the_front_matter_that_it_is_built_from(pushes):
     assert (data["sdk"], data["app_file"], data["models"]) == ("gradio", "app.py", ["org/notes-ner"])
     assert re.fullmatch(r"\d+\.\d+\.\d+", data["sdk_version"]) and len(data["short_description"]) <= 60
     assert files["app.py"].decode() == APP
+
+
+@pytest.mark.parametrize("version", ["6.25.0", "6.99.1"])
+def test_the_app_requires_no_other_gradio_than_its_card_names(tmp_path, monkeypatch, version):
+    """The Hub installs both at once; the card names the version that is installed here."""
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    export(PROJECT / "space", tmp_path / "out", "org/notes", CardFields(models=["org/ner"]))
+    (required,) = re.findall("gradio.*", (tmp_path / "out/requirements.txt").read_text())
+    assert f"sdk_version: {version}" in (tmp_path / "out/README.md").read_text()
+    assert Requirement(required).specifier.contains(version)
+    assert f'space = ["{required}"]' in (PROJECT / "pyproject.toml").read_text()  # for whoever runs it here
 
 
 def test_an_app_keeps_a_card_of_its_own(tmp_path):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -95,6 +96,8 @@ def test_what_is_refused_is_told_without_the_note(client, broken):
     for arguments, fault in (
         ((MARK * 5000,), "at most 50,000 are read"),
         ((" ",), "There is no note yet"),
+        (([MARK],), "The note is no text"),
+        ((f"{MARK}.", "", "half"), "could not be read .ValueError"),
         ((f"{MARK}.", str(broken)), f"{broken} cannot be loaded"),
         ((f"{MARK}.", MARK), "There is no such model"),
     ):
@@ -169,6 +172,22 @@ def test_what_a_killed_server_left_is_deleted_by_the_next(tmp_path, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     both = {files.uploads_folder(), files.uploads_folder()}  # of two servers that run
     assert set(tmp_path.iterdir()) == both
+
+
+def test_an_upload_that_was_cut_off_is_deleted(tmp_path, monkeypatch):
+    """Whose visitor left, so that nothing reads it; those that are being read are younger."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(files, "LEFT_SECONDS", 5)
+    folder = files.uploads_folder()
+    (folder / "digest").mkdir()
+    left, new = folder / "tmp-part", folder / "digest" / "note.txt"
+    for path, age in (left, 60), (new, -600):
+        path.write_text(MARK)
+        os.utime(path, (time.time() - age,) * 2)
+    deadline = time.time() + 60
+    while left.exists() and time.time() < deadline:
+        time.sleep(0.1)
+    assert not left.exists() and new.exists() and (folder / "lock").exists()
 
 
 @pytest.mark.parametrize(

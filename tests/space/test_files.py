@@ -31,6 +31,20 @@ def test_texts_and_archives_of_them_are_read(tmp_path):
     ]
 
 
+def test_names_in_archives_are_those_of_the_files(tmp_path, monkeypatch):
+    """macOS does not tell that it writes UTF-8, Windows does not tell its code page, tar begins with a dot."""
+    encoded = {"niño.txt": "niño.txt".encode(), "caña.txt": "caña.txt".encode("cp437")}
+    flags = zipfile.ZipInfo._encodeFilenameFlags
+    monkeypatch.setattr(
+        zipfile.ZipInfo,
+        "_encodeFilenameFlags",
+        lambda of: (encoded[of.filename], 0) if of.filename in encoded else flags(of),
+    )
+    names = [*encoded, "mañana.txt", "./año.txt", "./deep/b.txt"]
+    zipped = archive(tmp_path / "notes.zip", dict.fromkeys([*names, "./.hidden.txt"], "una"))
+    assert [name for name, _ in files.read_uploads([zipped])] == [name.removeprefix("./") for name in names]
+
+
 @pytest.mark.parametrize(
     ("members", "fault"),
     [
@@ -58,13 +72,14 @@ def test_a_damaged_archive_is_refused(tmp_path, method):
         files.read_uploads([tmp_path / "a.zip"])
 
 
-def test_brat_of_lines_that_end_as_in_windows_is_read_again(tmp_path):
-    text, label = "Dolor torácico\r\nde reposo.", "CHIEF COMPLAINT"
-    data = files.as_brat([("a.txt", text, [{"start": 0, "end": 25, "label": label}])])
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x0b", "\u2028"])
+def test_brat_of_lines_that_end_otherwise_is_read_again(tmp_path, end):
+    text, label = f"Dolor torácico{end}de reposo.", "CHIEF COMPLAINT"
+    data = files.as_brat([("a.txt", text, [{"start": 0, "end": len(text) - 1, "label": label}])])
     (tmp_path / "notes.zip").write_bytes(data)
     (document,) = read_corpus(tmp_path / "notes.zip")
     assert (document.text, document.problems) == (text, [])
-    assert [(e.start, e.end, e.label) for e in document.entities] == [(0, 25, "CHIEF_COMPLAINT")]
+    assert [(e.start, e.end, e.label) for e in document.entities] == [(0, len(text) - 1, "CHIEF_COMPLAINT")]
 
 
 def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
@@ -77,6 +92,9 @@ def test_what_is_no_archive_and_no_text_is_refused(tmp_path):
         files.read_uploads([tmp_path / "a.txt", archive(tmp_path / "b.zip", {"a.txt": "otra"})])
     with pytest.raises(files.UploadError, match=r"no \.txt file"):
         files.read_uploads([])
+    for name in "gone.txt", "gone.zip":  # two visitors uploaded the same, which has one place on the server
+        with pytest.raises(files.UploadError, match=f"{name} was uploaded by somebody else at the same time"):
+            files.read_uploads([tmp_path / name])
 
 
 def test_an_archive_that_claims_to_be_small_is_read_no_further_than_allowed(tmp_path):

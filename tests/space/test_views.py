@@ -55,6 +55,7 @@ def test_what_would_be_invisible_or_turn_the_order_is_named():
     shown = views.shown_text("a\x00b\u202ec\u200dd\n\t<script>")
     assert "U+0000" in shown and "U+202E" in shown and "\u200d" in shown and "&lt;script&gt;" in shown
     assert "\x00" not in shown and "\u202e" not in shown
+    assert views.shown_text("a\r\nb\rc").count("U+000D") == 1  # lines that end as in Windows look like all others
 
 
 def test_a_label_has_its_style_whatever_was_found():
