@@ -28,7 +28,11 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row("all", "All", {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None}),
+    Row(
+        "all",
+        "All",
+        {"split_kind": "all", "splits": None, "split_file": None, "early_stopping_patience": None, "soup": False},
+    ),
     Row("standard", "Standard splits", {"split_kind": "standard", "split_file": None}),
     Row(REFERENCE, "Random splits", {}),
     Row("no-biose", "− BIOSE", {"scheme": "BIO"}),
