@@ -12,6 +12,7 @@ from modeling_clinx.crf_clinx import compact
 from modeling_clinx.lattice_clinx import expected_pairs
 from modeling_clinx.windows_clinx import tokenize
 
+from ..checks import refuse_no_model
 from ..console import Progress
 from ..corpora.documents import Document
 from ..errors import InputError
@@ -23,9 +24,13 @@ NEGLIGIBLE = 1e-4  # probabilities below are left out: a thousand windows would 
 def entity_types_of_teacher(teacher: str) -> list[str]:
     """Raises InputError where there is no model of this project."""
     try:
-        return AutoConfig.from_pretrained(teacher).entity_types
-    except (OSError, ValueError, AttributeError) as error:
+        refuse_no_model(teacher)
+        config = AutoConfig.from_pretrained(teacher)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot load the ensemble {teacher}: {error}") from error
+    if not hasattr(config, "entity_types"):
+        raise InputError(f"cannot load the ensemble {teacher}: it is {config.model_type}, expected a CLIN-X model")
+    return config.entity_types
 
 
 def add_teacher_marginals(

@@ -83,7 +83,7 @@ def _finetune_ensemble(recipe: Recipe, args: TrainingArguments, train_member: Ca
     with args.main_process_first(local=False, desc="claim the run's folder"):
         is_done = run.claim(recipe, inputs)
     file = run.path / "splits.json"
-    if is_done and file.exists() and Splits.read(file) != annotated.splits:
+    if run.is_begun and file.exists() and Splits.read(file) != annotated.splits:
         raise run.other("other splits")  # of another split file
     if args.process_index == 0:
         annotated.splits.write(file)

@@ -73,7 +73,8 @@ class Study:
         required = [name for name, item in keys.items() if MISSING is item.default is item.default_factory]
         if missing := [name for name in required if name not in values]:
             raise InputError(f"{path}: the study has no {', '.join(missing)}")
-        study = cls(path=path, folder=Path(folder or f"runs/{path.stem}"), overrides=overrides, **values)
+        folder = Path(folder or f"runs/{path.stem}").expanduser()
+        study = cls(path=path, folder=folder, overrides=overrides, **values)
         study.check()
         return study
 

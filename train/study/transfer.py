@@ -64,7 +64,7 @@ class TransferStudy(Study):
         parts = (self.source_settings, self.corpora[source])
         held_out = self._merged(parts).get("held_out") or []
         held_out = [held_out] if isinstance(held_out, str) else [*held_out]
-        held_out += [str(file) for target, file in self.judging.items() if target != source]
+        held_out += [_as_setting(file) for target, file in self.judging.items() if target != source]
         own: Settings = {"seed": self.seeds(*parts)[0], "held_out": held_out or None}
         return self.recipe(f"sources/{source}", *parts, own)
 
@@ -101,8 +101,13 @@ class TransferStudy(Study):
         own: Settings = {"seed": run.rpartition("-")[2]}
         own |= {} if cell.size == "all" else {"max_train_sentences": cell.size}
         if cell.source != NO_SOURCE:
-            own["source_model"] = str(self.folder / "sources" / cell.source)
+            own["source_model"] = _as_setting(self.folder / "sources" / cell.source)
         return self.recipe(run, self.sizes[cell.size], self.corpora[cell.target], own)
+
+
+def _as_setting(path: Path) -> str:
+    """A path as settings have it, in which a dollar sign would begin the name of a variable."""
+    return str(path).replace("$", "$$")
 
 
 class Cell(NamedTuple):

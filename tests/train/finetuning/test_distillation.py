@@ -12,13 +12,14 @@ from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.corpora.synthetic import synthetic_notes
 from clinx.errors import InputError
 from clinx.finetuning.batches import WindowCollator
-from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss
+from clinx.finetuning.distillation import add_teacher_marginals, distillation_loss, entity_types_of_teacher
 from clinx.finetuning.ensemble import student_of
 from clinx.finetuning.finetune import documents_of, trainer_for, windows_of
 from clinx.finetuning.finetune import new_model as model_of_recipe
 from clinx.finetuning.windows import TrainingWindows
 from clinx.recipe import Recipe
 from clinx.training import training_arguments
+from clinx.writing import write_json
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
 from modeling_clinx.crf_clinx import ClinXCRF
@@ -132,6 +133,14 @@ def test_a_teacher_of_other_labels_is_refused(teacher, tiny_encoder_dir, tokeniz
             add_teacher_marginals([], NOTES, str(teacher), tokenizer, config, 4)
     with pytest.raises(InputError, match="cannot load the ensemble /no/where"):
         add_teacher_marginals([], NOTES, "/no/where", tokenizer, config, 4)
+
+
+def test_what_is_no_ensemble_is_told_in_words(tiny_encoder_dir, tmp_path):
+    write_json(tmp_path / "model/config.json", {"model_type": "clinx"})  # a run, in which the model lies
+    with pytest.raises(InputError, match=f"found no config.json .* did you mean {tmp_path}/model?"):
+        entity_types_of_teacher(str(tmp_path))
+    with pytest.raises(InputError, match="it is xlm-roberta, expected a CLIN-X model"):
+        entity_types_of_teacher(str(tiny_encoder_dir))
 
 
 def test_a_student_comes_nearer_to_the_ensemble_over_other_notes_too(ensemble_run, few, tmp_path):

@@ -74,6 +74,12 @@ def test_the_ablation_has_a_row_for_every_setting_and_goes_on_where_it_stopped(f
     assert settings["no-context"]["context_size"] == 0 and settings["no-subwords"]["unit"] == "word"
 
 
+def test_the_row_of_single_models_has_no_soup(few, tmp_path):
+    recipe, soups = Recipe.read(few, ["--splits", "2", "--soup", "--output_dir", str(tmp_path)]), {}
+    ablation(recipe, lambda run: (soups.update({run.folder.relative_to(tmp_path).parts[0]: run.soup}), pretended(run)))
+    assert soups == {row.name: row.name != "all" for row in ROWS}
+
+
 def test_a_study_at_equal_time_trains_what_its_costs_say(few, tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "_update_seconds", lambda recipe: 2.0 if recipe.head == "linear" else 1.0)
     recipe, steps = Recipe.read(few, ["--splits", "2", "--output_dir", str(tmp_path)]), {}

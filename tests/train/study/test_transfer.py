@@ -15,6 +15,7 @@ from clinx.corpora import read_corpus
 from clinx.corpora.formats.jsonl import write_jsonl
 from clinx.errors import InputError
 from clinx.finetuning.data import read_annotated
+from clinx.recipe import Recipe
 from clinx.study.transfer import TransferStudy, study_transfer
 
 
@@ -172,6 +173,19 @@ def test_what_a_study_holds_out_is_added_to_and_read_in_its_own_format(study, tm
     for option in ("--held_out=x", "--test_fraction=0.5"):
         with pytest.raises(InputError, match="is what tells the study's cells apart"):
             TransferStudy.read(file, str(tmp_path / "runs"), (option,))
+
+
+@pytest.mark.parametrize(("folder", "expected"), [("~/runs", "runs"), ("{home}/$runs", "$runs")])
+def test_a_study_may_lie_in_the_home_folder_and_in_one_with_a_dollar_sign(
+    study, tmp_path, monkeypatch, folder, expected
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    of_study = TransferStudy.read(study, folder.format(home=tmp_path))
+    recipe = of_study.recipes(["c"])["a/10/c/seed-1"]
+    assert recipe.output_dir == str(tmp_path / expected / "a/10/c/seed-1")
+    assert recipe.source_model == str(tmp_path / expected / "sources/c")
+    assert of_study.source_recipe("b").held_out == [str(tmp_path / expected / "judging/a.jsonl")]
+    assert Recipe.read(tmp_path / expected / "a/10/c/seed-1.yaml") == recipe
 
 
 def test_one_document_is_too_few_to_judge_before_anything_is_trained(study, tmp_path, capsys):
