@@ -66,7 +66,7 @@ class LanguageModelSettings:
     )
     from_scratch: str | None = setting(
         None,
-        "Begin with random weights, in XLM-R's architecture of this size.",
+        "Begin with random weights, in XLM-R's architecture of this size; tiny in ModernBERT's.",
         choices=("tiny", "mini", "base", "large"),
         published=True,
     )

@@ -153,3 +153,5 @@ def test_weights_from_scratch_need_no_model(pretraining_recipe, tmp_path, capsys
     assert cli.main([*command, "--train_tokenizer", "150"]) == 0
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["new_head"] is True and metrics["before"]["perplexity"] > metrics["validation"]["perplexity"]
+    config = json.loads((tmp_path / "run/model/config.json").read_text())
+    assert config["model_type"] == "modernbert" and config["sep_token_id"] == config["eos_token_id"]
