@@ -232,8 +232,8 @@ def read_files(model: str, notes: list, progress=gr.Progress()) -> tuple:  # noq
     for shown in all_shown:
         disputed = sum(entity["agreement"] not in (None, 1.0) for entity in shown["entities"])
         rows.append([shown["name"], len(shown["text"]), len(shown["entities"]), disputed])
-    rows.sort(key=lambda row: -row[3])
-    return views.status(f"{len(rows)} notes were read."), rows, all_shown, None, gr.Row(visible=True)
+    status = views.status(f"{len(rows)} {'note was' if len(rows) == 1 else 'notes were'} read.")
+    return status, sorted(rows, key=lambda row: -row[3]), all_shown, None, gr.Row(visible=True)
 
 
 def show_file(all_shown: list[Shown] | None, event: gr.SelectData) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..app_files import app_folder
 from ..checks import refuse_no_model
-from ..console import help_with_example
+from ..console import help_with_example, quiet_loading
 from ..errors import InputError
 from ..setting_fields import COUNT, Numbers
 
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
         "GRADIO_SERVER_PORT": str(args.port),
     }
     sys.path.insert(0, str(app_folder()))
+    quiet_loading()
     try:
         runpy.run_path(str(app_folder() / "app.py"), run_name="__main__")
     except ModuleNotFoundError as error:

@@ -264,7 +264,10 @@ def archive_files(path: Path, prefix: str = "") -> Iterator[CorpusFile]:
 
 
 def _zip_members(path: Path, largest: int) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path, metadata_encoding="utf-8")  # as macOS writes names, without saying so
+    except UnicodeDecodeError:
+        archive = zipfile.ZipFile(path)
     members = [member for member in archive.infolist() if not member.is_dir()]
     _check_size(path, sum(member.file_size for member in members), largest)
     for member in members:

@@ -237,6 +237,15 @@ def test_suffixes_may_be_written_large_and_folders_be_links_and_pipes_are_no_not
     assert [d.id for d in read_corpus(tmp_path / "D.ZIP/in/a.txt")] == ["a"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp437"])
+def test_names_in_an_archive_that_do_not_say_how_they_are_encoded(tmp_path, encoding):
+    letter = "ñ".encode(encoding)
+    stand_in = "@" * len(letter)  # ASCII, so that nothing is said of UTF-8
+    content = zipped({f"a{stand_in}o.txt": "x", f"a{stand_in}o.ann": ""})
+    (tmp_path / "a.zip").write_bytes(content.replace(stand_in.encode(), letter))
+    assert [document.id for document in read_corpus(tmp_path / "a.zip")] == ["año"]
+
+
 def test_an_archive_beside_notes_is_told(tmp_path, capsys):
     (tmp_path / "test.zip").write_bytes(zipped({"x.txt": "x"}))
     (tmp_path / "a.txt").write_text("a")
