@@ -23,29 +23,32 @@ from clinx.prediction.ray_engine import joined_cluster
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
-@pytest.fixture
-def many(tmp_path):
-    write_jsonl(synthetic_notes(150), tmp_path / "notes.jsonl")
-    return tmp_path / "notes.jsonl"
+def reading(run: Path, notes: Path, output: Path, *options) -> list[str]:
+    """A command that reads notes; small batches make many groups."""
+    paths = {"model": run / "model", "input": notes, "output": output}
+    arguments = [str(text) for key, path in paths.items() for text in (f"--{key}", path)]
+    return ["predict", *arguments, "--format", "jsonl", "--batch-size", "1", *options]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """150 notes in one file."""
+    file = tmp_path_factory.mktemp("many") / "notes.jsonl"
+    write_jsonl(synthetic_notes(150), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def whole(run, many):
+    """What one process writes."""
+    assert cli.main(reading(run, many, many.parent / "whole")) == 0
+    return (many.parent / "whole" / "predictions.jsonl").read_bytes()
 
 
 @pytest.fixture
 def command(run, many, tmp_path):
-    """A command whose predictions go to `tmp_path / NAME`; small batches make many groups."""
-
-    def command(name: str, *options) -> list[str]:
-        paths = {"model": run / "model", "input": many, "output": tmp_path / name}
-        arguments = [str(text) for key, path in paths.items() for text in (f"--{key}", path)]
-        return ["predict", *arguments, "--format", "jsonl", "--batch-size", "1", *options]
-
-    return command
-
-
-@pytest.fixture
-def whole(command, tmp_path):
-    """What one process writes."""
-    assert cli.main(command("whole")) == 0
-    return (tmp_path / "whole" / "predictions.jsonl").read_bytes()
+    """A command that reads the notes, and whose predictions go to `tmp_path / NAME`."""
+    return lambda name, *options: reading(run, many, tmp_path / name, *options)
 
 
 def start(command: list[str]) -> subprocess.Popen:
@@ -105,21 +108,22 @@ def test_a_command_that_is_ended_goes_on_to_the_same_bytes(command, whole, tmp_p
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_note_that_cannot_be_read_is_passed_over_where_asked(command, many, tmp_path, capsys, engine):
-    lines = many.read_bytes().splitlines(keepends=True)[:40]
-    many.write_bytes(
+def test_a_note_that_cannot_be_read_is_passed_over_where_asked(run, many, tmp_path, capsys, engine):
+    notes, lines = tmp_path / "notes.jsonl", many.read_bytes().splitlines(keepends=True)[:40]
+    notes.write_bytes(
         b"".join([*lines[:20], b'{"id": "half\n', b'{"id": "b", "text": "\xff"}\n', lines[3], *lines[20:]])
     )
-    assert cli.main(command("out", "--engine", engine)) == 2
-    assert f"{many}:21: this line is not JSON" in capsys.readouterr().err
-    assert cli.main(command("out", "--engine", engine, "--keep-going")) == 0
+    command = reading(run, notes, tmp_path / "out")
+    assert cli.main([*command, "--engine", engine]) == 2
+    assert f"{notes}:21: this line is not JSON" in capsys.readouterr().err
+    assert cli.main([*command, "--engine", engine, "--keep-going"]) == 0
     out, err = capsys.readouterr()
     assert "3 could not be read" in out and str(tmp_path / "out" / "unreadable.log") in err
     assert (tmp_path / "out" / "predictions.jsonl").read_text().count("\n") == 40
     not_json, not_text, again = (tmp_path / "out" / "unreadable.log").read_text().splitlines()
-    assert f"{many}:21:" in not_json and f"{many}:22" in not_text and "again" in again
-    many.write_bytes(b"".join(lines))
-    assert cli.main(command("out")) == 0
+    assert f"{notes}:21:" in not_json and f"{notes}:22" in not_text and "again" in again
+    notes.write_bytes(b"".join(lines))
+    assert cli.main(command) == 0
     assert not (tmp_path / "out" / "unreadable.log").exists()
 
 
