@@ -116,8 +116,8 @@ def _random_model(recipe: PretrainingRecipe, tokenizer: PreTrainedTokenizerBase)
     """Of XLM-R's architecture, which counts positions from the id of the pad token.
 
     The tiny one is of ModernBERT's (Warner et al. 2024): it learns from a few hundred updates what stands beside a
-    subword, since its attention knows distances and begins nearby; where each position has a vector of its own, that
-    took more than the thousand updates that a minute has.
+    subword, since its attention knows distances and one layer looks nearby; where each position has a vector of its
+    own, 500 updates were too few for that.
     """
     pad, longest = tokenizer.pad_token_id or 0, max(512, recipe.block_length)
     common = {

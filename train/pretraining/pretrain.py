@@ -65,7 +65,7 @@ def _pretrain(recipe: PretrainingRecipe, args: TrainingArguments) -> Path:
     # 2. Blocks of subwords, which the main process prepares
     with args.main_process_first(local=False, desc="prepare the blocks"):
         inputs = {"model": model_commit(recipe.model, recipe.revision)} if recipe.model else {}
-        check = partial(_refuse_other_texts, run, inputs) if is_begun else lambda digest: None
+        check = partial(_refuse_other_texts, run, inputs) if is_begun else None
         blocks = prepare_blocks(recipe, language_model.tokenizer, recipe.folder / "blocks", check)
     check_blocks(recipe, blocks)
 
