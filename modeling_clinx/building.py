@@ -4,7 +4,9 @@
 `ClinXEnsembleForTokenClassification.from_members`.
 """
 
+import copy
 import json
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +18,8 @@ from transformers.utils import cached_file
 from transformers.utils.hub import extract_commit_hash
 
 from .configuration_clinx import ClinXConfig, ClinXEnsembleConfig
+from .ensemble_clinx import ClinXEnsembleForTokenClassification
+from .lora_clinx import LoRALinear, add_adapters
 from .modeling_clinx import ClinXForTokenClassification, ClinXModel, without_pooler
 
 
@@ -38,6 +42,8 @@ def from_encoder(
         member: which one's encoder is taken of an ensemble, counted from 0.
         config_kwargs: settings of `ClinXConfig`.
 
+    With `lora_rank` the encoder gets adapters that change nothing yet, and of it they alone are trained.
+
     Raises ValueError where the encoder's tokenizer is not a fast one, or a setting is wrong.
     """
     encoder, tokenizer = load_encoder(name_or_path, hub_kwargs, member)
@@ -47,11 +53,16 @@ def from_encoder(
     special_ids = sorted({*tokenizer.all_special_ids} - {tokenizer.unk_token_id})  # an unknown word has a label
     model = cls(ClinXConfig(encoder.config, entity_types, special_ids=special_ids, **config_kwargs))
     model.encoder = encoder
+    if model.config.lora_rank:
+        encoder.requires_grad_(False)
+        add_adapters(encoder, model.config.lora_rank)
+        for layer in layers_with_adapters(encoder):
+            nn.init.kaiming_uniform_(layer.lora_a, a=math.sqrt(5))  # as Hu et al. do; B stays zero
     return model
 
 
 def load_encoder(name_or_path: str, hub_kwargs: dict | None = None, member: int = 0):
-    """An encoder in float32, and its fast tokenizer; arguments and errors are those of `from_encoder`."""
+    """An encoder in float32 without adapters, and its fast tokenizer; arguments and errors as of `from_encoder`."""
     hub_kwargs = hub_kwargs or {}
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub_kwargs)
     if not tokenizer.is_fast:
@@ -66,7 +77,23 @@ def load_encoder(name_or_path: str, hub_kwargs: dict | None = None, member: int 
     else:
         encoder_config = AutoConfig.from_pretrained(name_or_path, **hub_kwargs)
         encoder = AutoModel.from_pretrained(name_or_path, **kwargs, **without_pooler(encoder_config))
+    merge_adapters(encoder, [0])
     return encoder, tokenizer
+
+
+def layers_with_adapters(encoder: nn.Module) -> list[LoRALinear]:
+    """In the order of the encoder's modules."""
+    return [module for module in encoder.modules() if isinstance(module, LoRALinear)]
+
+
+def merge_adapters(encoder: nn.Module, members: list[int]) -> None:
+    """Adds the mean of what these members add to the encoder's weights, which has no adapters then."""
+    with torch.no_grad():
+        for layer in layers_with_adapters(encoder):
+            layer.weight += torch.einsum("nor,nri->oi", layer.lora_b[members], layer.lora_a[members]) / len(members)
+            del layer.lora_a, layer.lora_b
+            layer.__class__ = nn.Linear
+    encoder.requires_grad_(True)
 
 
 class _OneMember(ClinXForTokenClassification):
@@ -86,8 +113,22 @@ def load_member(name_or_path: str, member: int = 0, **kwargs) -> ClinXForTokenCl
     if settings["model_type"] == ClinXConfig.model_type:
         return ClinXForTokenClassification.from_pretrained(name_or_path, **kwargs)
     config = ClinXEnsembleConfig.from_pretrained(name_or_path, **hub_kwargs)
+    if config.lora_rank:
+        ensemble = ClinXEnsembleForTokenClassification.from_pretrained(name_or_path, **kwargs)
+        return without_adapters(ensemble, [member])
     renamed = {rf"^members\.{member}\.": ""}
     return _OneMember.from_pretrained(name_or_path, config=config, key_mapping=renamed, **kwargs)
+
+
+def without_adapters(ensemble, members: list[int]) -> ClinXForTokenClassification:
+    """The first of these members, with the mean of their adapters added to the encoder, which the ensemble loses."""
+    member = ensemble.members[members[0]]
+    encoder = ensemble.members[0].encoder
+    merge_adapters(encoder, members)
+    member.__dict__.pop("encoder", None)
+    member.encoder, member.number, member.config = encoder, 0, copy.deepcopy(member.config)
+    member.config.lora_rank = None
+    return member
 
 
 def max_positions(encoder) -> int | None:
@@ -163,7 +204,24 @@ def from_members(cls, members, *, vote: str = "majority", **kwargs):
     )
     if len({member.encoder.dtype for member in ensemble.members}) > 1:
         ensemble.float()
+    if config.lora_rank:
+        _join_adapters(ensemble)
     return ensemble.eval()
+
+
+def _join_adapters(ensemble) -> None:
+    """Gives the first member's encoder the adapters of all; raises ValueError where another one is under them."""
+    first, *others = (member.encoder for member in ensemble.members)
+    weights = first.state_dict()
+    for number, other in enumerate(others, 2):
+        for name, weight in other.state_dict().items():
+            if "lora_" not in name and not torch.equal(weight, weights[name]):
+                raise ValueError(f"member {number} has adapters of another encoder than member 1: {name} differs")
+    for layers in zip(*map(layers_with_adapters, (first, *others)), strict=True):
+        for name in ("lora_a", "lora_b"):
+            joined = torch.cat([getattr(layer, name).detach() for layer in layers])
+            setattr(layers[0], name, nn.Parameter(joined))
+    ensemble.share_encoder()
 
 
 def _traits(config: ClinXConfig, place: _MemberPlace) -> dict:

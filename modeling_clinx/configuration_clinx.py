@@ -11,7 +11,8 @@ CHOICES = {
     "segmentation": ("packed", "sentence"),
     "vote": ("majority", "average"),
 }
-_OF_WEIGHTS = ("entity_types", "head", "scheme", "id2label", "label2id", "num_labels")  # what a load cannot change
+# What a load cannot change.
+_OF_WEIGHTS = ("entity_types", "head", "scheme", "lora_rank", "id2label", "label2id", "num_labels")
 
 
 def _check_choices(**settings: str) -> None:
@@ -83,6 +84,8 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         context_size: subwords of document context on each side of a window's core; at most a quarter of the window.
         window_length: the longest window in subwords, special tokens included.
         dropout: dropout probability before the classifier.
+        lora_rank: rank of the adapters (LoRA, Hu et al. 2022) that are trained in each linear layer of the encoder and
+            leave its own weights as they were; None trains the encoder.
         special_ids: ids of the tokenizer's special tokens, which never carry a label.
         format_version: the version of this format that wrote the configuration.
 
@@ -111,6 +114,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         context_size=100,
         window_length=512,
         dropout=0.1,
+        lora_rank=None,
         special_ids=(),
         format_version=FORMAT_VERSION,
         **kwargs,
@@ -118,19 +122,14 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         _check_format(format_version)
         _check_choices(head=head, scheme=scheme, unit=unit, segmentation=segmentation)
         _check_names(entity_types)
-        if context_size < 0 or window_length < 8:
-            raise ValueError(f"context_size {context_size} must be >= 0 and window_length {window_length} at least 8")
+        if context_size < 0 or window_length < 8 or (lora_rank is not None and lora_rank < 1):
+            sizes = f"context_size {context_size} must be >= 0, window_length {window_length} at least 8"
+            raise ValueError(f"{sizes}, lora_rank {lora_rank} at least 1")
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
-        self.entity_types = list(entity_types)
-        self.head = head
-        self.scheme = scheme
-        self.unit = unit
-        self.segmentation = segmentation
-        self.context_size = context_size
-        self.window_length = window_length
-        self.dropout = dropout
-        self.special_ids = list(special_ids)
-        self.format_version = format_version
+        self.entity_types, self.special_ids = list(entity_types), list(special_ids)
+        self.head, self.scheme, self.unit, self.segmentation = head, scheme, unit, segmentation
+        self.context_size, self.window_length, self.dropout = context_size, window_length, dropout
+        self.lora_rank, self.format_version = lora_rank, format_version
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
         derived = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
         _check_same(kwargs, {**derived, "num_labels": len(labels)}, f"entity_types {self.entity_types} give")

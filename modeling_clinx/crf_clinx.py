@@ -5,7 +5,6 @@ Letters: B rows, T positions, K tags, S spans.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -80,7 +79,9 @@ class ClinXCRF(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log of the sum over all labellings, log Z, or over those within `allowed` (B, T, K) bool.
 
-        Returns (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain.
+        Returns (B,) float64, and the marginals (B, T, K), without gradient, 0 off the chain. Nothing is differentiated
+        through the recursion: the gradient of log Z is the marginals, which have none of their own, so that second
+        derivatives are not those of log Z.
 
         Raises ValueError for emissions that are not finite; names row and position.
         """
@@ -90,8 +91,17 @@ class ClinXCRF(nn.Module):
             chains = chains._replace(emissions=chains.emissions.masked_fill(~allowed, -torch.inf))
         lattice = forward_backward(chains, potentials)
         marginals = lattice.marginals().transpose(0, 1).to(emissions.dtype)  # (B, T, K)
-        expectations = _Expectations(marginals, lattice, potentials.log_psi, lengths, edges)
-        return _LogPartition.apply(emissions, *self._scores(), expectations), marginals
+        # How often each tag, pair, start and end is expected, and its score: the gradient of log Z.
+        counts, scores = [marginals], [emissions.where(chains.on_chain()[..., None], 0.0)]
+        if self.transitions is not None and torch.is_grad_enabled():
+            pairs = expected_pairs(lattice.alpha[:-1], lattice.beta[1:], potentials.log_psi, lattice.domain)
+            last = marginals[torch.arange(len(marginals)), (lengths - 1).clamp(min=0)]
+            counts += [pairs, marginals[:, 0] * edges[:, :1], last * edges[:, 1:]]
+            scores += self._scores()
+        log_z = lattice.log_scale.sum(0)
+        for count, score in zip(counts, scores, strict=True):
+            log_z = log_z + (count * (score - score.detach())).flatten(1).sum(1)  # plus 0, of this gradient
+        return log_z, marginals
 
     def log_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor
@@ -129,10 +139,9 @@ class ClinXCRF(nn.Module):
         )
         return Potentials(self.tags, transitions, start, end, transitions - shift, shift, spread)
 
-    def _scores(self) -> tuple[torch.Tensor | None, ...]:
-        """Transition, start and end scores where float64 exists; None for a linear head."""
-        scores = (self.transitions, self.start, self.end)
-        return scores if self.transitions is None else tuple(map(with_float64, scores))
+    def _scores(self) -> tuple[torch.Tensor, ...]:
+        """Transition, start and end scores, where float64 exists."""
+        return tuple(map(with_float64, (self.transitions, self.start, self.end)))
 
     def _path_score(
         self, emissions: torch.Tensor, lengths: torch.Tensor, edges: torch.Tensor, path: torch.Tensor
@@ -162,41 +171,6 @@ class ClinXCRF(nn.Module):
             row, column = impossible.nonzero()[0].tolist()
             position, label = int(index[row, column]), int(labels[row, column])
             raise ValueError(f"labels[{row}, {position}] = {label} (row {row} of the batch) {reason}")
-
-
-class _Expectations(NamedTuple):
-    """What the gradient of log Z is made of: how often each tag, and each pair of tags, is expected."""
-
-    marginals: torch.Tensor  # (B, T, K) of the dtype of the emissions
-    lattice: Lattice
-    log_psi: torch.Tensor  # (K, K)
-    lengths: torch.Tensor  # (B,)
-    edges: torch.Tensor  # (B, 2)
-
-
-class _LogPartition(torch.autograd.Function):
-    """log Z (B,) with its own gradient, the marginals: nothing is differentiated through the recursion."""
-
-    @staticmethod
-    def forward(ctx, emissions, transitions, start, end, expectations: _Expectations):
-        marginals, lattice, log_psi, lengths, edges = expectations
-        ctx.save_for_backward(marginals, lattice.alpha, lattice.beta, log_psi, lengths, edges)
-        ctx.domain = lattice.domain
-        ctx.dtype = None if transitions is None else transitions.dtype
-        return lattice.log_scale.sum(0)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_log_z):
-        marginals, alpha, beta, log_psi, lengths, edges = ctx.saved_tensors
-        grad = marginals * grad_log_z.to(marginals.dtype)[:, None, None]  # (B, T, K)
-        if ctx.dtype is None:
-            return grad, None, None, None, None
-        pairs = expected_pairs(alpha[:-1], beta[1:], grad_log_z, log_psi, ctx.domain)  # (K, K)
-        last = (lengths - 1).clamp(min=0)
-        start = (grad[:, 0] * edges[:, :1]).sum(0)  # (K,)
-        end = (grad[torch.arange(len(grad)), last] * edges[:, 1:]).sum(0)  # (K,)
-        return grad, pairs.to(ctx.dtype), start.to(ctx.dtype), end.to(ctx.dtype), None
 
 
 def compact(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .decoding_clinx import MemberDecodings  # noqa: F401
     from .labels_clinx import TagSet  # noqa: F401
     from .lattice_clinx import Lattice  # noqa: F401
+    from .lora_clinx import LoRALinear  # noqa: F401
     from .pipeline_clinx import ClinXPipeline  # noqa: F401
     from .prediction_clinx import DocumentPredictor  # noqa: F401
     from .viterbi_clinx import viterbi  # noqa: F401
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .windows_clinx import Window  # noqa: F401
 
 
-class ClinXEnsembleModel(ClinXPreTrainedModel):
+class ClinXEnsembleModel(ClinXModel):
     """The first member's encoder, for `AutoModel`; takes and returns what the encoder does."""
 
     config_class = ClinXEnsembleConfig
@@ -30,16 +31,13 @@ class ClinXEnsembleModel(ClinXPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [r"^members\.(?!0\.encoder\.)"]
 
     def __init__(self, config: ClinXEnsembleConfig):
-        super().__init__(config)
+        ClinXPreTrainedModel.__init__(self, config)
         self.members = nn.ModuleList([ClinXModel(config)])
         self.post_init()
 
     @property
     def encoder(self):
         return self.members[0].encoder
-
-    def forward(self, *args, **kwargs):
-        return self.members[0](*args, **kwargs)
 
 
 class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
@@ -51,12 +49,13 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
 
     config_class = ClinXEnsembleConfig
     base_model_prefix = ""
-    accepts_loss_kwargs = False
     _no_split_modules = ["ClinXForTokenClassification"]  # a device holds whole members
 
     def __init__(self, config: ClinXEnsembleConfig):
         super().__init__(config)
         self.members = nn.ModuleList(ClinXForTokenClassification(config) for _ in config.members)
+        if config.lora_rank:
+            self.share_encoder()
         self._keep_in_fp32_modules_strict = ["classifier"] if config.head == "linear" else ["classifier", "crf"]
         self.post_init()
 
@@ -80,8 +79,15 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
                 f"members.{i}.{part}": "disk" if part == "encoder" and i >= max_members_in_memory else home
                 for i in range(len(config.members))
                 for part in ("encoder", "dropout", "crf", "classifier")
+                if not (i and part == "encoder" and config.lora_rank)
             }
         return super().from_pretrained(name_or_path, *args, **kwargs)
+
+    def share_encoder(self) -> None:
+        """Makes all members read with the encoder of the first, which has the adapters of all."""
+        for number, member in enumerate(self.members[1:], 1):
+            del member.encoder
+            member.__dict__.update(encoder=self.members[0].encoder, number=number)  # whose weights are the first's
 
     def forward(
         self, input_ids, attention_mask=None, token_type_ids=None, core_mask=None, edge_mask=None, labels=None

@@ -254,22 +254,18 @@ def _independent_positions(unary: torch.Tensor, shift: torch.Tensor, mask: torch
     return Lattice(log_scale, alpha, torch.ones_like(alpha), alpha * mask[..., None], LINEAR)
 
 
-def expected_pairs(
-    alpha: torch.Tensor, beta: torch.Tensor, weights: torch.Tensor, log_psi: torch.Tensor, domain: Domain
-) -> torch.Tensor:
-    """(K, K) how often each pair of neighbouring tags is expected.
+def expected_pairs(alpha: torch.Tensor, beta: torch.Tensor, log_psi: torch.Tensor, domain: Domain) -> torch.Tensor:
+    """(B, K, K) how often each pair of neighbouring tags is expected.
 
     Args:
         alpha: (T, B, K) of positions.
         beta: (T, B, K) of the positions after them.
-        weights: (B,) float64, what each row counts.
     """
-    weights, beta = weights.expand(alpha.shape[:2])[..., None], beta.flatten(0, 1)
     if domain is LINEAR:
-        return log_psi.exp() * ((alpha * weights).flatten(0, 1).t() @ beta)
-    pairs = torch.zeros_like(log_psi)
-    for before, after, weight in zip(alpha.flatten(0, 1)[..., None], beta, weights.flatten(), strict=True):
-        pairs += (before + log_psi + after).exp() * weight
+        return log_psi.exp() * torch.einsum("tbi,tbj->bij", alpha, beta)
+    pairs = log_psi.new_zeros(alpha.shape[1], *log_psi.shape)
+    for before, after in zip(alpha[..., None], beta[:, :, None], strict=True):
+        pairs += (before + log_psi + after).exp()
     return pairs
 
 

@@ -1,6 +1,7 @@
 """The CLIN-X token classifier: any encoder, one linear layer, one CRF."""
 
 import inspect
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from transformers.utils import ModelOutput, logging
 from .configuration_clinx import ClinXConfig, PrivateByDefault
 from .crf_clinx import ClinXCRF
 from .lattice_clinx import with_float64
+from .lora_clinx import READING, add_adapters
 
 
 if TYPE_CHECKING:  # transformers carries along the files that a file itself imports, which it finds by their text
@@ -39,6 +41,14 @@ class ClinXOutput(ModelOutput):
     emissions: torch.Tensor | None = None  # (B, T, K) float32 scores in the CRF's tag space
 
 
+def new_encoder(config: ClinXConfig) -> PreTrainedModel:
+    """An encoder without weights yet, with the adapters of all members if it has any."""
+    encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
+    if config.lora_rank:
+        add_adapters(encoder, config.lora_rank, len(getattr(config, "members", [0])))
+    return encoder
+
+
 def without_pooler(config) -> dict:
     """`add_pooling_layer=False` for the encoders that know it: a pooler would never be trained."""
     model_class = AutoModel._model_mapping[type(config)]
@@ -53,6 +63,7 @@ class ClinXPreTrainedModel(PrivateByDefault, PreTrainedModel):
     config_class = ClinXConfig
     base_model_prefix = "encoder"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
     _no_split_modules = []
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -82,7 +93,7 @@ class ClinXModel(ClinXPreTrainedModel):
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
+        self.encoder = new_encoder(config)
         self.post_init()
 
     def forward(self, *args, **kwargs):
@@ -96,14 +107,13 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
     `from_pretrained` loads what `save_pretrained` wrote.
     """
 
-    accepts_loss_kwargs = False  # the loss is a mean already: the Trainer divides it by the accumulation steps
-    _keep_in_fp32_modules_strict = ["classifier", "crf"]
+    number = 0  # among the members of an ensemble that share an encoder
 
     def __init__(self, config: ClinXConfig):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder, **without_pooler(config.encoder))
-        if config.head == "linear":  # a CRF without parameters: transformers 4 refuses a name that matches none
-            self._keep_in_fp32_modules_strict = ["classifier"]
+        self.encoder = new_encoder(config)
+        # A linear head has a CRF without parameters, and transformers 4 refuses a name that matches none.
+        self._keep_in_fp32_modules_strict = ["classifier"] if config.head == "linear" else ["classifier", "crf"]
         self.dropout = nn.Dropout(config.dropout)
         self.crf = ClinXCRF(len(config.entity_types), config.scheme, linear=config.head == "linear")
         self.classifier = nn.Linear(config.encoder.hidden_size, len(self.crf.tags))
@@ -120,10 +130,15 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         They lie where the CRF is computed: on the CPU if the model is on Apple's MPS, otherwise beside the model.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        hidden = self.encoder(**{k: v for k, v in inputs.items() if v is not None})[0]  # (B, T, D)
+        hidden = copy_context().run(self._encode, {k: v for k, v in inputs.items() if v is not None})
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = getattr(self.classifier.weight, "dtype", torch.float32)  # a quantized layer has a method there
             return with_float64(self.classifier(self.dropout(hidden).to(dtype)).float())
+
+    def _encode(self, inputs: dict) -> torch.Tensor:
+        """(B, T, D) of the encoder, as this member reads."""
+        READING.set(self.number)
+        return self.encoder(**inputs)[0]
 
     def forward(
         self, input_ids, attention_mask=None, token_type_ids=None, core_mask=None, edge_mask=None, labels=None

@@ -10,6 +10,7 @@ from .crf_clinx import ClinXCRF  # noqa: F401  transformers carries along what a
 from .decoding_clinx import MemberDecodings  # noqa: F401
 from .labels_clinx import TagSet  # noqa: F401
 from .lattice_clinx import Lattice  # noqa: F401
+from .lora_clinx import LoRALinear  # noqa: F401
 from .prediction_clinx import DocumentPredictor
 from .viterbi_clinx import viterbi  # noqa: F401
 from .vote_clinx import vote  # noqa: F401
@@ -20,8 +21,7 @@ _NOT_USED = {  # arguments of transformers' own pipeline
     "stride": "a document of any length is read in windows with context",
     **dict.fromkeys(("is_split_into_words", "delimiter"), "give each document as one string"),
     "offset_mapping": "the offsets are those of the text",
-    "grouped_entities": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",
-    "ignore_subwords": "the CRF labels whole spans; for subwords, set aggregation_strategy='none'",
+    **dict.fromkeys(("grouped_entities", "ignore_subwords"), "for subwords, set aggregation_strategy='none'"),
 }
 
 

@@ -97,6 +97,13 @@ class ModelSettings:
         512, "Longest window in subwords, with special tokens.", published=True, numbers=Numbers(minimum=8)
     )
     dropout: float = setting(0.1, "Dropout probability before the classifier.", published=True, numbers=PROBABILITY)
+    lora_rank: int | None = setting(
+        None,
+        "Train adapters of this rank (LoRA) in the encoder's linear layers; the encoder itself stays as it is, and is "
+        "shared by an ensemble's members (default: train the encoder).",
+        published=True,
+        numbers=COUNT,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

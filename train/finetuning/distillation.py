@@ -97,10 +97,9 @@ def _marginals(predictor: DocumentPredictor, text: str, tokens, size: int, cuts:
         )
         log_psi, domain = member.crf.potentials().log_psi, blocks[0][1].domain
         tags = tags + domain.plain(domain.times(prior, beta))[:, 0].cpu().numpy()
-        once = alpha.new_ones(1)
         pairs = pairs + np.stack(
             [
-                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], once, log_psi, domain).cpu().numpy()
+                expected_pairs(alpha[a : b - 1], beta[a + 1 : b], log_psi, domain)[0].cpu().numpy()
                 for a, b in itertools.pairwise(cuts)
             ]
         )

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, TrainingArguments
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification, DocumentPredictor
+from modeling_clinx.building import without_adapters
 
 from ..checks import is_set
 from ..console import console
@@ -215,12 +216,15 @@ def uniform_soup(ensemble, temperatures: Sequence[float]) -> ClinXForTokenClassi
     for member, temperature in zip(ensemble.members, temperatures, strict=True):
         apply_temperature(member, 1 / temperature)
     soup, *others = ensemble.members
+    if ensemble.config.lora_rank:
+        soup = without_adapters(ensemble, list(range(len(ensemble.members))))
     states = [member.state_dict() for member in others]
     with torch.no_grad():
         for name, weight in soup.state_dict().items():
-            for state in states:
-                weight += state[name]
-            weight /= len(ensemble.members)
+            if name in states[0]:  # members with adapters have no encoder of their own
+                for state in states:
+                    weight += state[name]
+                weight /= len(ensemble.members)
     apply_temperature(soup, fmean(temperatures))
     return soup
 

@@ -146,7 +146,8 @@ def model_from_sources(recipe: Recipe, sources: list[Source], entity_types: list
 @torch.no_grad()
 def _take_mean(encoder, tokenizer, sources: list[Source], weights: list[float]) -> None:
     """Turns the first source's encoder into the weighted mean of all."""
-    origin, mean = describe_encoder(encoder, tokenizer), encoder.state_dict()
+    origin = describe_encoder(encoder, tokenizer)
+    mean = {name: weight for name, weight in encoder.state_dict().items() if "lora_" not in name}  # not new adapters
     shares = [weight / sum(weights) for weight in weights]
     for weight in mean.values():
         if weight.is_floating_point():

@@ -51,6 +51,24 @@ def test_members_and_their_ensemble_and_soup_are_complete_model_repos(ensemble_r
     assert not list(ensemble_run.rglob("checkpoint-*"))
 
 
+def test_members_with_adapters_share_the_encoder_that_they_began_with(few, tiny_encoder_dir, tmp_path):
+    settings = ("--splits", 2, "--lora_rank", 4, "--head_learning_rate", 1e-2, "--soup", "--max_steps", 2)
+    assert clinx("finetune", few, *settings, "--output_dir", tmp_path / "run") == 0
+    before = load_file(tiny_encoder_dir / "model.safetensors")
+    after = load_file(tmp_path / "run/model/model.safetensors")
+    shared = {name.removeprefix("members.0.encoder."): weight for name, weight in after.items() if ".encoder." in name}
+    adapters = {name for name in shared if "lora_" in name}
+    assert all(torch.equal(shared[name], before[name]) for name in shared.keys() - adapters)
+    assert all(shared[name].abs().amax((1, 2)).all() for name in adapters if "lora_b" in name)  # both have learned
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["settings"]["lora_rank"] == 4 and metrics["soup"]["test"]["support"] > 0
+    soup, name = load_file(tmp_path / "run/soup/model.safetensors"), "encoder.layer.0.attention.self.query"
+    added = (shared[f"{name}.lora_b"] @ shared[f"{name}.lora_a"]).mean(0)
+    torch.testing.assert_close(soup[f"encoder.{name}.weight"], shared[f"{name}.weight"] + added)
+    from_it = ("--source_models", tmp_path / "run", tmp_path / "run/soup", "--lora_rank", 2)
+    assert clinx("finetune", few, *from_it, "--test_fraction", 0.2, "--output_dir", tmp_path / "next") == 0
+
+
 def test_what_judges_is_neither_learned_from_nor_selected_on(ensemble_run, notes):
     splits = json.loads((ensemble_run / "splits.json").read_text())
     test = {document.id for document in read_corpus(ensemble_run / "test.jsonl")}
