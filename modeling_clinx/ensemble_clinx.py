@@ -1,6 +1,5 @@
 """Several token classifiers as one model: `DocumentPredictor` and the pipeline let its members vote."""
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,6 +55,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         self.members = nn.ModuleList(ClinXForTokenClassification(config) for _ in config.members)
         if config.lora_rank:
             self.share_encoder()
+            self._no_split_modules = ["ModuleList"]  # a device holds all members
         self._keep_in_fp32_modules_strict = ["classifier"] if config.head == "linear" else ["classifier", "crf"]
         self.post_init()
 
@@ -102,8 +102,7 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
             None if parts[0] is None else torch.stack([part.to(parts[0].device) for part in parts])
             for parts in zip(*outputs, strict=True)
         )
-        logits = logits.logsumexp(0) - math.log(len(logits))
-        return ClinXOutput(loss if loss is None else loss.mean(), logits, emissions)
+        return ClinXOutput(loss if loss is None else loss.mean(), logits.exp().mean(0).log(), emissions)
 
 
 ClinXEnsembleModel.register_for_auto_class("AutoModel")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import infer_auto_device_map
 from safetensors import safe_open
 from torch import nn
 from transformers import AutoModelForTokenClassification
@@ -131,6 +132,21 @@ def test_the_one_encoder_stays_in_memory(repo, tokenizer):
     loaded = ClinXEnsembleForTokenClassification.from_pretrained(repo, max_members_in_memory=1)
     assert {weight.device.type for weight in loaded.parameters()} == {"cpu"}
     assert_same(read(loaded, tokenizer), read(AutoModelForTokenClassification.from_pretrained(repo), tokenizer))
+
+
+def test_a_device_map_keeps_members_beside_their_encoder(repo):
+    ensemble = AutoModelForTokenClassification.from_pretrained(repo)
+    size = sum(weight.nbytes for weight in ensemble.parameters())
+    devices = {0: size // 2, "cpu": 4 * size}  # the encoder's layers alone would fill the first
+    split = infer_auto_device_map(ensemble, devices, no_split_module_classes=list(ensemble._no_split_modules))
+    assert set(split.values()) == {"cpu"}
+
+
+def test_layers_are_trained_with_gradient_checkpointing(tiny_encoder_dir):
+    model = new_model(tiny_encoder_dir, lora_rank=2).train()
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model(torch.arange(5, 25)[None], labels=torch.zeros(1, 20, dtype=torch.long)).loss.backward()
+    assert all(layer.lora_b.grad.abs().sum() > 0 for layer in layers_with_adapters(model.encoder))
 
 
 def test_a_rank_below_one_is_refused(tiny_encoder_dir):
