@@ -72,7 +72,8 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         """
         if max_members_in_memory is not None:
             home = "cpu" if kwargs.get("device_map") is None else kwargs["device_map"]
-            if max_members_in_memory < 1 or home == "auto" or isinstance(home, dict):
+            several = isinstance(home, dict) or home in ("auto", "balanced", "balanced_low_0", "sequential")
+            if max_members_in_memory < 1 or several:
                 raise ValueError(f"max_members_in_memory is {max_members_in_memory}: at least 1, on one device")
             config = kwargs.get("config") or cls.config_class.from_pretrained(name_or_path, **kwargs)
             kwargs["device_map"] = {

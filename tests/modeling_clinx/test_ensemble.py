@@ -226,7 +226,8 @@ def test_members_on_disk_read_the_same(repo, ensemble, tokenizer):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"max_members_in_memory": 0}, {"device_map": "auto"}, {"device_map": {"": "cpu"}}]
+    "arguments",
+    [{"max_members_in_memory": 0}, {"device_map": "auto"}, {"device_map": "balanced"}, {"device_map": {"": "cpu"}}],
 )
 def test_members_in_memory_need_a_number_and_one_device(repo, arguments):
     with pytest.raises(ValueError, match="at least 1, on one device"):
