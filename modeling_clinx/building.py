@@ -127,7 +127,7 @@ def without_adapters(ensemble, members: list[int]) -> ClinXForTokenClassificatio
     merge_adapters(encoder, members)
     member.__dict__.pop("encoder", None)
     member.encoder, member.number, member.config = encoder, 0, copy.deepcopy(member.config)
-    member.config.lora_rank = None
+    member.config.lora_rank, member.config.format_version = None, 1
     return member
 
 

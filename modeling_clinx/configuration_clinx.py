@@ -3,7 +3,7 @@
 from transformers import AutoConfig, PretrainedConfig
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1, or 2 with adapters, which earlier releases would leave out
 CHOICES = {
     "head": ("crf", "linear"),
     "scheme": ("BIOSE", "BIO"),
@@ -87,7 +87,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         lora_rank: rank of the adapters (LoRA, Hu et al. 2022) that are trained in each linear layer of the encoder and
             leave its own weights as they were; None trains the encoder.
         special_ids: ids of the tokenizer's special tokens, which never carry a label.
-        format_version: the version of this format that wrote the configuration.
+        format_version: the oldest version of this format that can read the model.
 
     Raises ValueError for an unknown choice, entity types that are twice there, empty or `O`, a size out of range, a
     newer format, or an `id2label`, `label2id` or `num_labels` that the entity types do not give.
@@ -116,7 +116,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         dropout=0.1,
         lora_rank=None,
         special_ids=(),
-        format_version=FORMAT_VERSION,
+        format_version=1,
         **kwargs,
     ):
         _check_format(format_version)
@@ -129,7 +129,7 @@ class ClinXConfig(PrivateByDefault, PretrainedConfig):
         self.entity_types, self.special_ids = list(entity_types), list(special_ids)
         self.head, self.scheme, self.unit, self.segmentation = head, scheme, unit, segmentation
         self.context_size, self.window_length, self.dropout = context_size, window_length, dropout
-        self.lora_rank, self.format_version = lora_rank, format_version
+        self.lora_rank, self.format_version = lora_rank, max(format_version, 2 if lora_rank else 1)
         labels = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in "BI"]
         derived = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
         _check_same(kwargs, {**derived, "num_labels": len(labels)}, f"entity_types {self.entity_types} give")

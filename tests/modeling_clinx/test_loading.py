@@ -118,8 +118,8 @@ def test_a_saved_configuration_names_the_code_beside_it_not_that_of_another_repo
 def test_a_format_from_the_future_is_refused(model, tmp_path):
     model.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**saved, "format_version": 2}))
-    with pytest.raises(ValueError, match="CLIN-X format 2.*formats up to 1.*newer release"):
+    (tmp_path / "config.json").write_text(json.dumps({**saved, "format_version": 3}))
+    with pytest.raises(ValueError, match="CLIN-X format 3.*formats up to 2.*newer release"):
         ClinXForTokenClassification.from_pretrained(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Adapters of low rank: what they compute, and ensembles whose members share one encoder."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,6 +66,12 @@ def test_a_model_with_adapters_is_saved_and_loaded(members, tokenizer, tiny_enco
     assert rows[0] == rows[1]
     with pytest.raises(ValueError, match="lora_rank is 5, but this model was saved with 3"):
         ClinXForTokenClassification.from_pretrained(members[0], lora_rank=5)
+
+
+def test_releases_that_know_no_adapters_refuse_such_a_model_and_no_other(members, repo, tiny_encoder_dir):
+    for folder in (members[0], repo):
+        assert json.loads(Path(folder, "config.json").read_text())["format_version"] == 2
+    assert new_model(tiny_encoder_dir).config.format_version == 1
 
 
 def test_members_share_one_encoder_and_read_as_they_did_alone(members, repo, tokenizer):
