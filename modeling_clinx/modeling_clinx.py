@@ -130,13 +130,14 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
         They lie where the CRF is computed: on the CPU if the model is on Apple's MPS, otherwise beside the model.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        hidden = copy_context().run(self._encode, {k: v for k, v in inputs.items() if v is not None})
+        inputs = {name: values for name, values in inputs.items() if values is not None}
+        hidden = copy_context().run(self._encode, inputs) if self.config.lora_rank else self.encoder(**inputs)[0]
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = getattr(self.classifier.weight, "dtype", torch.float32)  # a quantized layer has a method there
             return with_float64(self.classifier(self.dropout(hidden).to(dtype)).float())
 
     def _encode(self, inputs: dict) -> torch.Tensor:
-        """(B, T, D) of the encoder, as this member reads."""
+        """(B, T, D) of the encoder with this member's adapters."""
         READING.set(self.number)
         return self.encoder(**inputs)[0]
 
@@ -165,8 +166,7 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
             core_mask = ~torch.isin(input_ids, special)
             if attention_mask is not None:
                 core_mask &= attention_mask.bool()
-        if edge_mask is None:
-            edge_mask = core_mask.new_ones(len(core_mask), 2)
+        edge_mask = core_mask.new_ones(len(core_mask), 2) if edge_mask is None else edge_mask
         core_mask, edge_mask = (mask.to(emissions.device, torch.bool) for mask in (core_mask, edge_mask))
         labels = labels if labels is None else labels.to(emissions.device)
         loss, marginals = self.crf(emissions, core_mask, edge_mask, labels)

@@ -22,7 +22,7 @@ def test_a_dry_run_lists_and_pushes_nothing(run, capsys):
     assert main(["push", str(run), "org/notes-ner", "--dry-run"]) == 0
     out, err = capsys.readouterr()
     assert err == ""  # no bars of transformers, as of weights that are loaded
-    assert "model.safetensors" in out and "bytes in 19 files" in out and "nothing was pushed" in out
+    assert "model.safetensors" in out and "bytes in 20 files" in out and "nothing was pushed" in out
 
 
 def test_a_folder_that_does_not_exist_is_refused(refused):
