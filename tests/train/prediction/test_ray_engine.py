@@ -72,15 +72,16 @@ def descendants(process: int) -> dict[int, str]:
     return {child: names[child] for child in below - {process}}
 
 
-def wait_until_some_are_written(process: subprocess.Popen, folder: Path) -> None:
-    while not any(b"\n" in file.read_bytes() for file in folder.glob("*.partial")):
+def lines_when_there_are_more_than(before: int, process: subprocess.Popen, folder: Path) -> int:
+    while (n := sum(file.read_bytes().count(b"\n") for file in folder.glob("*.0.partial"))) <= before:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
+    return n
 
 
 def test_a_killed_worker_loses_and_doubles_nothing(command, whole, tmp_path):
     process = start(command("out"))
-    wait_until_some_are_written(process, tmp_path / "out")
+    lines_when_there_are_more_than(0, process, tmp_path / "out")
     workers = [child for child, name in descendants(process.pid).items() if "MapWorker" in name]
     assert workers
     os.kill(workers[0], signal.SIGKILL)
@@ -89,15 +90,16 @@ def test_a_killed_worker_loses_and_doubles_nothing(command, whole, tmp_path):
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == whole
 
 
-@pytest.mark.parametrize("sent, status", [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
-def test_a_command_that_is_ended_goes_on_to_the_same_bytes(command, whole, tmp_path, sent, status):
-    process = start(command("out"))
-    wait_until_some_are_written(process, tmp_path / "out")
-    process.send_signal(sent)
-    process.communicate()
-    assert process.returncode == status
-    n_written = (tmp_path / "out" / "predictions.jsonl.0.partial").read_bytes().count(b"\n")
-    assert 0 < n_written < 150
+def test_a_command_that_is_ended_again_and_again_goes_on_to_the_same_bytes(command, whole, tmp_path):
+    n_written = 0
+    for sent, status in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        process = start(command("out"))
+        lines_when_there_are_more_than(n_written, process, tmp_path / "out")
+        process.send_signal(sent)
+        process.communicate()
+        assert process.returncode == status
+        n_written = (tmp_path / "out" / "predictions.jsonl.0.partial").read_bytes().count(b"\n")
+        assert 0 < n_written < 150
     process = start(command("out"))
     out, err = process.communicate()
     assert process.returncode == 0, err
