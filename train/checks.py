@@ -30,6 +30,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     "length_column_name": WHOLE_WINDOWS,
     "label_smoothing_factor": "it would bypass the CRF: leave it out",
     "greater_is_better": "strict F1, precision and recall are the better the greater they are: leave it out",
+    "save_only_model": "an interrupted run could not go on from checkpoints of the model alone: leave it out",
     "resume_from_checkpoint": "the same command goes on where it was interrupted, by itself: leave it out",
     **dict.fromkeys(("do_train", "do_eval", "do_predict"), ALWAYS),
     **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), IN_FLOAT32),

@@ -140,6 +140,11 @@ def test_settings_that_would_bypass_the_model_are_refused(parse):
         parse(NEEDED, "--label_smoothing_factor=0.1")
 
 
+def test_checkpoints_from_which_no_run_could_go_on_are_refused(parse):
+    with pytest.raises(InputError, match="recipe.yaml:3: save_only_model: an interrupted run could not go on"):
+        parse(NEEDED + "save_only_model: true\n")
+
+
 def test_as_many_processes_as_a_recipe_records_must_be_started(parse):
     recipe = parse(NEEDED + "world_size: 8\n")
     with pytest.raises(InputError, match="world_size is 8, but 1 process"):
