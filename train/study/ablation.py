@@ -95,7 +95,7 @@ def _train_rows(
         if args.process_index == 0 and row in whole:
             result.update(write_table(folder, gold, {titles[name]: trained[name] for name in titles if name in whole}))
 
-    refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size))
+    refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size), runs)
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
     return result
 

@@ -268,10 +268,10 @@ class ScoredRuns:
         return compare_runs(self.gold[corpus], *runs)
 
 
-def refuse_failed(failed: Failures) -> None:
-    """Raises InputError with the cells that failed, if there are any."""
+def refuse_failed(failed: Failures, cells: Iterable[str]) -> None:
+    """Raises InputError with the cells that failed, if there are any; says so where none is complete."""
     if failed:
-        raise InputError(
-            "\n".join(f"{name}: {fault}" for name, fault in failed.items())
-            + "\nthe others are complete; give the same command again to go on"
-        )
+        how_to_go_on = "the others are complete; give the same command again to go on"
+        if {*cells} <= failed.keys():
+            how_to_go_on = "no other is complete: mend the cause, and give the same command again"
+        raise InputError("\n".join([*(f"{name}: {fault}" for name, fault in failed.items()), how_to_go_on]))

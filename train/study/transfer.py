@@ -139,14 +139,14 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
             figures.add(cells[run], run)
 
         failed = train_cells(source_recipes, lambda _: None, at_once=at_once)
-        failed |= train_cells(recipes.pop(NO_SOURCE), add, at_once=at_once)
+        failed |= train_cells(recipes[NO_SOURCE], add, at_once=at_once)
         known = [name for name in study.sources if f"sources/{name}" not in failed]
         for target, size in figures.without_transfer():
             if sources := [name for name in known if name != target]:
                 with collecting(failed, f"ranking of {target}, {size}"):
                     figures.rankings[target, size] = rank(study, target, size, sources, notes_of)
         failed |= train_cells({run: of for name in known for run, of in recipes[name].items()}, add, at_once=at_once)
-        refuse_failed(failed)
+        refuse_failed(failed, [*source_recipes, *recipes[NO_SOURCE]])  # without these nothing is trained
     print(f"\ntable: {study.folder / 'transfer.md'}; heat map: {study.folder / 'transfer.png'}")
     return figures.result()
 

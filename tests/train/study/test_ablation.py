@@ -95,10 +95,18 @@ def test_a_row_is_shown_when_all_its_models_are_there_and_one_that_changes_nothi
             raise InputError("the disk is full")
         pretended(run)
 
-    with pytest.raises(InputError, match="all/seed-6: the disk is full"):
+    with pytest.raises(InputError, match="all/seed-6: the disk is full\nthe others are complete"):
         ablation(Recipe.read(few, options), train)
     rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
     assert "all" not in rows and "sentences" not in rows and {"standard", "random", "no-context"} <= rows.keys()
+
+
+def test_where_every_row_fails_none_is_called_complete(few, tmp_path):
+    def train(run):
+        raise InputError("the disk is full")
+
+    with pytest.raises(InputError, match="no-subwords: the disk is full\nno other is complete: mend the cause"):
+        ablation(Recipe.read(few, ["--splits", "2", "--output_dir", str(tmp_path)]), train)
 
 
 def test_a_row_of_the_command_is_trained_and_shown(few, tmp_path, monkeypatch, capsys):

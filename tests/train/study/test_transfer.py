@@ -211,7 +211,7 @@ def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, m
     content = yaml.safe_load(study.read_text()) | {"sizes": {"10": {}}, "targets": ["a"]}
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match="sources/c: no such notes"):
+    with pytest.raises(InputError, match="sources/c: no such notes\nthe others are complete"):
         study_transfer(TransferStudy.read(file, str(tmp_path)))
     result = json.loads((tmp_path / "transfer.json").read_text())
     assert list(result["sizes"]["10"]["targets"]["a"]["sources"]) == ["b"]
