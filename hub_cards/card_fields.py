@@ -13,7 +13,7 @@ class CardFields:
         language: ISO code, such as es.
         license: as the Hub spells it, such as cc-by-4.0.
         datasets: names of what a model learned from; those of the form ORG/NAME are linked.
-        models: names of the models on the Hub that an app shows.
+        models: names of the models on the Hub that an app shows, ORG/NAME or ORG/NAME@REVISION.
         note: a synthetic note, in which the card shows what a model predicts.
         publishable_settings: names of those settings of a run that its card and results may list: they say how the
             model was trained, and hold no path.

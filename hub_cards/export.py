@@ -202,6 +202,8 @@ def _write_space_card(
     if (folder / "README.md").exists():
         report(f"{source / 'README.md'} is kept as the card")
         return
+    if not card_fields.models and "CLINX_MODEL" in (source / "app.py").read_text(encoding="utf-8"):
+        raise HubError(f"{source}: this app shows the models that its card names: add --model ORG/NAME, one or more")
     try:
         gradio_version = importlib.metadata.version("gradio")
     except importlib.metadata.PackageNotFoundError:

@@ -30,6 +30,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     "length_column_name": WHOLE_WINDOWS,
     "label_smoothing_factor": "it would bypass the CRF: leave it out",
     "greater_is_better": "strict F1, precision and recall are the better the greater they are: leave it out",
+    "save_only_model": "an interrupted run could not go on from checkpoints of the model alone: leave it out",
     "resume_from_checkpoint": "the same command goes on where it was interrupted, by itself: leave it out",
     **dict.fromkeys(("do_train", "do_eval", "do_predict"), ALWAYS),
     **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), IN_FLOAT32),
@@ -38,6 +39,7 @@ REFUSED = {  # fields of transformers' TrainingArguments that would do harm, or 
     **dict.fromkeys(("hub_always_push", "hub_revision"), PUSHES),
 }
 AUTO = "auto"  # as source_model: that of source_models which `clinx rank-sources` puts first
+STEPS_OF_OLDER_RUNS = 500  # transformers' own, which they recorded as save_steps also where it was not used
 SCHEDULE = {"lr_scheduler_type": "linear", "warmup_steps": 0}  # of transformers, where a recipe sets none
 
 
@@ -99,6 +101,14 @@ def _documents(recipe) -> Iterator[tuple[str, str]]:
             yield "entity_types", str(error)
     if recipe.splits == 1 and recipe.split_kind in (None, "random") and not recipe.split_file:
         yield "splits", "splits is 1, and one part is nothing to select on: set splits to 2 or more, or leave it out"
+    if is_set(recipe, "split_seed") and not is_divided_at_random(recipe):
+        yield "split_seed", "split_seed is of random splits and test_fraction: set one of these, or leave it out"
+
+
+def is_divided_at_random(recipe) -> bool:
+    """Whether chance divides the documents, as `split_seed` says: into splits, or into those that judge and others."""
+    kind = recipe.split_kind or ("random" if recipe.splits else "standard")
+    return bool(recipe.test_fraction or (kind == "random" and not recipe.split_file))
 
 
 def _model(recipe) -> Iterator[tuple[str, str]]:
@@ -157,6 +167,21 @@ def _schedule(recipe) -> Iterator[tuple[str, str]]:
             yield name, f"{name} does nothing while one_cycle is on: leave it out, or set one_cycle: false"
     elif is_set(recipe, "pct_start"):
         yield "pct_start", "pct_start is of the one-cycle schedule, and one_cycle is false: leave one of them out"
+    yield from faults_of_steps(recipe)
+
+
+def unused_steps(recipe) -> tuple[str, ...]:
+    """Of `eval_steps` and `save_steps` those that do nothing, since their strategy is another than steps."""
+    return tuple(f"{name}_steps" for name in ("eval", "save") if getattr(recipe, f"{name}_strategy") != "steps")
+
+
+def faults_of_steps(recipe) -> Iterator[tuple[str, str]]:
+    """Steps that a recipe sets and that do nothing."""
+    for name in unused_steps(recipe):
+        if getattr(recipe, name) not in (None, recipe.settings()[name].default, STEPS_OF_OLDER_RUNS):
+            strategy = name.replace("steps", "strategy")
+            fault = f"{name} does nothing while {strategy} is {getattr(recipe, strategy)}"
+            yield name, f"{fault}: leave it out, or set {strategy}: steps"
 
 
 def _batches(recipe) -> Iterator[tuple[str, str]]:

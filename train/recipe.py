@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import yaml
 
-from .checks import REFUSED, SCHEDULE, checked, with_checked_values
+from .checks import REFUSED, SCHEDULE, checked, is_divided_at_random, unused_steps, with_checked_values
 from .console import printable
 from .recipe_reading import read_recipe
 from .settings import (
@@ -148,7 +148,9 @@ class Recipe(
 
     def unused(self) -> tuple[str, ...]:
         schedule = tuple(SCHEDULE) if self.one_cycle else ("pct_start",)
-        return (*schedule, "batch_subwords") if self.batch_sentences else schedule
+        batch = ("batch_subwords",) if self.batch_sentences else ()
+        splits = () if is_divided_at_random(self) else ("split_seed",)
+        return (*schedule, *batch, *splits, *unused_steps(self))
 
 
 def _as_yaml(settings: dict) -> str:

@@ -59,8 +59,10 @@ def read_recipe(kind: type, path: str | Path, overrides: Sequence[str] = ()):
             _refuse_null(kind, name, f"{path}:{line}")
             continue
         given[name] = Given(_as_options(kind, name, value, f"{path}:{line}"), line)
-    arguments = [text for options, _ in given.values() for text in options]
     overrides = list(_renamed_options(kind, overrides))
+    for name in _steps_that_give_way(overrides):
+        given.pop(name, None)  # it went with the strategy of the file
+    arguments = [text for options, _ in given.values() for text in options]
     try:
         recipe = kind(**_parse(kind, [*arguments, *overrides])).checked()
     except SettingError as error:
@@ -220,6 +222,11 @@ def _renamed_options(kind: type, options: Sequence[str]) -> Iterator[str]:
         positive = f"--{key[5:]}" if key.startswith(("--no_", "--no-")) else key
         name = _known_name(kind, positive, prefix="--")
         yield f"--{name}{equals}{value}" if positive == key else f"--{name}=false"
+
+
+def _steps_that_give_way(overrides: Sequence[str]) -> list[str]:
+    """Of `eval_steps` and `save_steps` those of which the command line sets another strategy than steps."""
+    return [f"{name}_steps" for name in re.findall(r"--(eval|save)_strategy[ =](?!steps\b)", " ".join(overrides))]
 
 
 def settings_in(path: Path) -> Iterator[tuple[str, str | list | dict | None, int]]:

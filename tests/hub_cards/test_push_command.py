@@ -47,6 +47,12 @@ def test_options_that_would_do_nothing_are_refused(run, refused, tmp_path):
     assert "there is no app.py: leave out --model" in refused(str(run), "org/x", "--model", "org/y", "--dry-run")
 
 
+def test_the_space_of_no_model_is_refused(refused):
+    """It would be built, and end at once."""
+    message = "this app shows the models that its card names: add --model ORG/NAME"
+    assert message in refused("space", "org/demo", "--dry-run")
+
+
 def test_a_space_with_notes_in_it_is_refused(refused, tmp_path):
     (make_app(tmp_path / "app") / "notes.csv").write_text("a note")
     assert "found notes.csv, which a space repo does not hold" in refused("app", "org/demo", "--dry-run")

@@ -73,6 +73,15 @@ def test_the_app_requires_no_other_gradio_than_its_card_names(tmp_path, monkeypa
     assert f'space = ["{required}"]' in (PROJECT / "pyproject.toml").read_text()  # for whoever runs it here
 
 
+def test_the_card_of_an_app_links_models_by_their_repos_and_names_their_revisions(tmp_path):
+    models = ["org/ner@v1", "org/other"]
+    export(make_app(tmp_path / "app"), tmp_path / "out", "org/demo", CardFields(models=models))
+    card = SpaceCard.load(tmp_path / "out/README.md")
+    links = "[org/ner](https://huggingface.co/org/ner) at `v1`, [org/other](https://huggingface.co/org/other)"
+    assert f"with {links}.\n" in card.content
+    assert card.data.models == models  # of which the app loads those revisions
+
+
 def test_an_app_keeps_a_card_of_its_own(tmp_path):
     (make_app(tmp_path / "app") / "README.md").write_text("---\ntitle: mine\n---\n")
     lines = []

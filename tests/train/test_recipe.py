@@ -140,6 +140,11 @@ def test_settings_that_would_bypass_the_model_are_refused(parse):
         parse(NEEDED, "--label_smoothing_factor=0.1")
 
 
+def test_checkpoints_from_which_no_run_could_go_on_are_refused(parse):
+    with pytest.raises(InputError, match="recipe.yaml:3: save_only_model: an interrupted run could not go on"):
+        parse(NEEDED + "save_only_model: true\n")
+
+
 def test_as_many_processes_as_a_recipe_records_must_be_started(parse):
     recipe = parse(NEEDED + "world_size: 8\n")
     with pytest.raises(InputError, match="world_size is 8, but 1 process"):
@@ -209,6 +214,11 @@ def test_a_fault_is_told_with_the_line_of_its_own_setting(parse):
             "5: early_stopping_patience.*eval_strategy",
         ),
         ("load_best_model_at_end: no\nearly_stopping_patience: 2\n", "4: early_stopping_patience.*load_best_model"),
+        ("eval_steps: 50\n", "3: eval_steps does nothing while eval_strategy is epoch: .*set eval_strategy: steps"),
+        ("save_strategy: no\nsave_steps: 50\n", "4: save_steps does nothing while save_strategy is no: leave it out"),
+        ("split_seed: 2\n", "3: split_seed is of random splits and test_fraction: .*leave it out"),
+        ("splits: 3\nsplit_kind: standard\nsplit_seed: 2\n", "5: split_seed is of random splits"),
+        ("split_file: splits.json\nsplit_seed: 2\n", "4: split_seed is of random splits"),
         ("splits: 1\n", "3: splits is 1.*set splits to 2"),
         ("lr_scheduler_type: cosine\n", "3: lr_scheduler_type does nothing while one_cycle is on.*one_cycle: false"),
         ("warmup_steps: 10\n", "3: warmup_steps does nothing while one_cycle is on"),
@@ -295,6 +305,27 @@ def test_a_schedule_that_is_not_used_is_not_recorded_and_one_of_an_older_run_is_
     assert recorded.lr_scheduler_type is None and recorded.warmup_steps is None
     assert parse(NEEDED + "lr_scheduler_type: linear\nwarmup_steps: 0\n") == recipe
     assert "lr_scheduler_type does nothing while one_cycle is on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", ["splits: 3\n", "split_kind: random\n", "test_fraction: 0.1\n"])
+def test_a_seed_of_splits_is_taken_where_chance_divides_documents(parse, more):
+    assert parse(f"{NEEDED}{more}split_seed: 2\n").recorded()["split_seed"] == 2
+
+
+def test_steps_of_a_file_give_way_where_the_command_line_sets_another_strategy(parse):
+    steps = NEEDED + "eval_strategy: steps\neval_steps: 50\nsave_strategy: steps\nsave_steps: 100\n"
+    recipe = parse(steps, "--eval_strategy", "epoch", "--save_strategy=epoch")
+    assert (recipe.eval_steps, recipe.save_steps) == (None, None)
+    recipe = parse(steps, "--eval_strategy", "steps", "--save_strategy=steps")
+    assert (recipe.eval_steps, recipe.save_steps) == (50, 100)
+    with pytest.raises(InputError, match="eval_steps does nothing while eval_strategy is epoch"):
+        parse(steps, "--eval_strategy", "epoch", "--eval_steps", "10")
+
+
+def test_steps_that_an_older_release_recorded_and_did_not_use_are_no_fault(parse):
+    recipe = parse(NEEDED + "save_strategy: epoch\nsave_steps: 500\n")
+    recorded = resolved(recipe, training_arguments(recipe))
+    assert recorded.save_steps is None and "save_steps" not in recorded.recorded()
 
 
 @pytest.mark.parametrize("more", ["", "segmentation: sentence\nbatch_sentences: 16\n", "one_cycle: no\n"])

@@ -145,7 +145,10 @@ def _inside(files: list[tuple[CorpusFile, int]], format: str) -> list[CorpusFile
 
 
 def known_format(path: str | Path, format: str | None, reading: Reading) -> str:
-    """The format, guessed when None; InputError where there is none such, and for files to be left out of a dataset."""
+    """The format, guessed when None.
+
+    Raises InputError where there is none such, for files to be left out of a dataset, and for columns of one without.
+    """
     format = format or guess_format(path, reading.exclude)
     if format not in FORMATS:
         raise InputError(f"{path}: found the format {format!r}, expected one of: {', '.join(FORMATS)}.")
@@ -154,6 +157,12 @@ def known_format(path: str | Path, format: str | None, reading: Reading) -> str:
             f"{path}: found exclude={[*reading.exclude]}, which leaves out files, and a dataset has rows; name one of "
             "its splits (PATH/train), or leave exclude out."
         )
+    for name in ("token_column", "label_column") if format != "conll" else ():
+        if (column := getattr(reading, name)) != getattr(Reading, name):
+            raise InputError(
+                f"{path}: found {name}={column} (--{name.replace('_', '-')}), expected none: this is read as {format}, "
+                "which has no such columns; leave it out, or name the format conll."
+            )
     return format
 
 

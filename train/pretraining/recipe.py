@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..checks import REFUSED, SettingError
+from ..checks import REFUSED, SettingError, faults_of_steps
 from ..recipe import RecipeBase
 from ..setting_fields import COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, SEED, Numbers, setting
 
@@ -222,6 +222,7 @@ def _faults(recipe: PretrainingRecipe) -> Iterator[tuple[str, str]]:
             f"revision is {recipe.revision}, but the model {recipe.model} is a folder, and only a repo on the Hub has "
             "revisions: leave revision out",
         )
+    yield from faults_of_steps(recipe)
     if recipe.load_best_model_at_end and (recipe.eval_strategy, recipe.eval_steps) != (
         recipe.save_strategy,
         recipe.save_steps,

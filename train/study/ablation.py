@@ -1,5 +1,6 @@
 """What each component brings (Lange et al. 2022, Table 4): one recipe, a run or three for each row."""
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -56,23 +57,40 @@ def ablation(recipe: Recipe, train: Callable[[Recipe], object] = run_recipe, equ
         equal_time: members train for as long as those of random splits, rather than for as many updates: `costs.json`
             says how many updates that are, as measured once, before the first training.
 
-    Raises InputError for a recipe without test documents, or for rows that failed, once the others are done.
+    Raises InputError for a recipe without test documents, or of which a row cannot be trained; or for rows that failed,
+    once the others are done.
     """
     if not (recipe.test or recipe.test_fraction):
         raise InputError("the study needs test documents: name test, or a test_fraction to hold out")
     if recipe.transfer_head == "shared":
         raise InputError("rows of the study have other heads and schemes, which share none: set transfer_head: new")
+    if recipe.save_strategy not in ("steps", "epoch"):
+        raise InputError(
+            f"save_strategy is {recipe.save_strategy}, and the row All chooses among checkpoints by training loss, "
+            "without an evaluation: set steps or epoch"
+        )
     args = training_arguments(recipe)
     of_file = len(Splits.read(recipe.split_file).members) if recipe.split_file else 5
     recipe = recipe.changed(splits=recipe.splits or of_file, split_kind="random")
     with exclusive(Path(recipe.output_dir)) if args.process_index == 0 else nullcontext():
-        recipes = {row.name: recipe.changed(**row.settings) for row in ROWS}
-        same = [name for name, of_row in recipes.items() if of_row == recipe and name != REFERENCE]
-        recipes = {name: of_row for name, of_row in recipes.items() if name not in same}  # as with sentence windows
+        recipes = _rows(recipe)
         if equal_time:
             steps = steps_of_equal_time(recipes, REFERENCE, Path(recipe.output_dir) / "costs.json")
             recipes = {name: of_row.changed(**steps[name]) for name, of_row in recipes.items()}
         return _train_rows(recipe, recipes, args, train)
+
+
+def _rows(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipes of the rows; one that is the same as random splits or an earlier row is left out, with a note."""
+    recipes, titles = {REFERENCE: recipe}, {row.name: row.title for row in ROWS}
+    for row in ROWS:
+        of_row = recipe.changed(**row.settings)
+        same = next((name for name, other in recipes.items() if other == of_row and name != row.name), None)
+        if same:
+            print(f"note: the row {row.title} is left out: with this recipe it is {titles[same]}", file=sys.stderr)
+        else:
+            recipes[row.name] = of_row
+    return {name: recipes[name] for name in titles if name in recipes}
 
 
 def _train_rows(
@@ -95,7 +113,7 @@ def _train_rows(
         if args.process_index == 0 and row in whole:
             result.update(write_table(folder, gold, {titles[name]: trained[name] for name in titles if name in whole}))
 
-    refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size))
+    refuse_failed(train_cells(runs, add_run, train, world_size=args.world_size), runs)
     print(f"\ntable: {folder / 'ablation.md'}; plot: {folder / 'ablation.png'}; figures: {folder / 'ablation.json'}")
     return result
 

@@ -81,8 +81,9 @@ def study_compare(study: CompareStudy, at_once: int = 1, equal_time: bool = Fals
         if equal_time:
             steps = {corpus: _steps_of_equal_time(study, corpus, recipes) for corpus in study.corpora}
             for run, ((corpus, system), _) in runs.items():
-                recipes[run] = study.keep(run, recipes[run].changed(**steps[corpus][system]))
-        refuse_failed(train_cells(recipes, add, at_once=at_once))
+                recipes[run] = recipes[run].changed(**steps[corpus][system])
+        study.keep(recipes)
+        refuse_failed(train_cells(recipes, add, at_once=at_once), recipes)
     print(f"\ntable: {study.folder / 'compare.md'}; plot: {study.folder / 'compare.png'}")
     return result
 

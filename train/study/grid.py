@@ -1,11 +1,13 @@
 """Grids of recipes: a study's file, and the training of its cells, which goes on where it stopped."""
 
 import difflib
+import re
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import yaml
@@ -21,7 +23,7 @@ from ..recipe_reading import recipe_file, settings_in
 from ..run_folder import RunFolder
 from ..scoring.scores import score
 from ..scoring.significance import compare_runs
-from ..writing import atomic_file
+from ..training import resolved, training_arguments
 
 
 Settings = dict[str, str | list[str] | None]  # of a recipe, as text
@@ -117,28 +119,25 @@ class Study:
         return seeds
 
     def recipe(self, cell: str, *parts: Settings) -> Recipe:
-        """The recipe of a cell, which is written beside the folder of its run, `CELL.yaml` beside `CELL/`.
+        """The recipe of a cell; nothing is written yet. Raises InputError for settings that cannot be used."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "recipe.yaml")
+            file.write_bytes(yaml.safe_dump(self._merged(parts), allow_unicode=True, sort_keys=False).encode())
+            try:
+                return Recipe.read(file, self.overrides).changed(output_dir=str(self.folder / cell))
+            except InputError as error:
+                fault = re.sub(rf"^{re.escape(str(file))}(:\d+)?: ", "", str(error))
+                raise InputError(f"{self.path}: settings of {cell}: {fault}") from None
 
-        Raises InputError for settings that cannot be used.
+    def keep(self, recipes: Mapping[str, Recipe]) -> None:
+        """Writes the recipes of cells beside the folders of their runs, from where they are trained: `CELL.yaml`.
+
+        Raises InputError, before anything is written, where a folder holds a run of other settings.
         """
-        file = self._file(cell)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(file) as opened:
-            opened.write(yaml.safe_dump(self._merged(parts), allow_unicode=True, sort_keys=False).encode())
-        try:
-            recipe = Recipe.read(file, self.overrides).changed(output_dir=str(self.folder / cell))
-        except InputError as error:
-            raise InputError(f"{self.path}: settings of {cell}: {error}") from None
-        return self.keep(cell, recipe)
-
-    def keep(self, cell: str, recipe: Recipe) -> Recipe:
-        """Writes the recipe of a cell beside the folder of its run, from where it is trained."""
-        recipe.write(self._file(cell))
-        return recipe
-
-    def _file(self, cell: str) -> Path:
-        folder = self.folder / cell
-        return folder.parent / f"{folder.name}.yaml"
+        for recipe in recipes.values():
+            RunFolder(recipe.folder).refuse_other_settings(resolved(recipe, training_arguments(recipe)))
+        for cell, recipe in recipes.items():
+            recipe.write(self.folder / f"{cell}.yaml")
 
     def _merged(self, parts: Iterable[Settings]) -> Settings:
         return {key: value for part in (self.settings, *parts) for key, value in part.items()}
@@ -188,7 +187,7 @@ def train_cells(
     """Trains what is not there yet, and returns why cells failed, once the others are done.
 
     Args:
-        recipes: by the name of the cell; where several are trained at once, those that `Study.recipe` wrote.
+        recipes: by the name of the cell; where several are trained at once, those that `Study.keep` wrote.
         after_each: called with the name of each cell that is complete; what it raises is that cell's failure.
         train: what trains a cell, or finds its run complete and of this recipe.
         at_once: so many trainings at a time, each in a process whose output goes to `CELL.log` beside its folder.
@@ -268,10 +267,10 @@ class ScoredRuns:
         return compare_runs(self.gold[corpus], *runs)
 
 
-def refuse_failed(failed: Failures) -> None:
-    """Raises InputError with the cells that failed, if there are any."""
+def refuse_failed(failed: Failures, cells: Iterable[str]) -> None:
+    """Raises InputError with the cells that failed, if there are any; says so where none is complete."""
     if failed:
-        raise InputError(
-            "\n".join(f"{name}: {fault}" for name, fault in failed.items())
-            + "\nthe others are complete; give the same command again to go on"
-        )
+        how_to_go_on = "the others are complete; give the same command again to go on"
+        if {*cells} <= failed.keys():
+            how_to_go_on = "no other is complete: mend the cause, and give the same command again"
+        raise InputError("\n".join([*(f"{name}: {fault}" for name, fault in failed.items()), how_to_go_on]))

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -64,22 +64,25 @@ class TransferStudy(Study):
         parts = (self.source_settings, self.corpora[source])
         held_out = self._merged(parts).get("held_out") or []
         held_out = [held_out] if isinstance(held_out, str) else [*held_out]
-        held_out += [_as_setting(file) for target, file in self.judging.items() if target != source]
+        held_out += [_as_setting(self._judging_file(target)) for target in self.judging if target != source]
         own: Settings = {"seed": self.seeds(*parts)[0], "held_out": held_out or None}
         return self.recipe(f"sources/{source}", *parts, own)
 
     @cached_property
-    def judging(self) -> dict[str, Path]:
-        """By target, a file that is written with the texts of the documents that judge it, in whatever form these lie.
+    def judging(self) -> dict[str, list[Document]]:
+        """By target, the documents that judge it; raises InputError where they are too few."""
+        cells = [Cell(target, next(iter(self.sizes)), NO_SOURCE) for target in self.targets]
+        return {cell.target: judging_documents(self.target_recipe(cell, self.runs(cell)[0])) for cell in cells}
 
-        Raises InputError where they are too few.
-        """
-        files = {target: self.folder / "judging" / f"{target}.jsonl" for target in self.targets}
-        for target, file in files.items():
-            cell = Cell(target, next(iter(self.sizes)), NO_SOURCE)
-            documents = judging_documents(self.target_recipe(cell, self.runs(cell)[0]))
-            write_jsonl((Document(document.id, document.text) for document in documents), file)
-        return files
+    def _judging_file(self, target: str) -> Path:
+        return self.folder / "judging" / f"{target}.jsonl"
+
+    def keep(self, recipes: Mapping[str, Recipe]) -> None:
+        """Writes the texts that judge each target too, in whatever form these lie: sources hold them out."""
+        super().keep(recipes)
+        for target, documents in self.judging.items():
+            texts = (Document(document.id, document.text) for document in documents)
+            write_jsonl(texts, self._judging_file(target))
 
     def cells(self, sources: list[str]) -> Iterator["Cell"]:
         """The cells of these sources."""
@@ -131,6 +134,9 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
         source_recipes = {f"sources/{name}": study.source_recipe(name) for name in study.sources}
         names = [NO_SOURCE, *study.sources]
         recipes = {name: study.recipes([name]) for name in names}  # all, before one is trained
+        study.keep(
+            source_recipes | {run: recipe for of_source in recipes.values() for run, recipe in of_source.items()}
+        )
         notes_of = cache(lambda name: _documents(source_recipes[f"sources/{name}"]))
         figures = Figures(study)
         cells = {run: cell for cell in study.cells(names) for run in study.runs(cell)}
@@ -139,14 +145,14 @@ def study_transfer(study: TransferStudy, at_once: int = 1) -> dict:
             figures.add(cells[run], run)
 
         failed = train_cells(source_recipes, lambda _: None, at_once=at_once)
-        failed |= train_cells(recipes.pop(NO_SOURCE), add, at_once=at_once)
+        failed |= train_cells(recipes[NO_SOURCE], add, at_once=at_once)
         known = [name for name in study.sources if f"sources/{name}" not in failed]
         for target, size in figures.without_transfer():
             if sources := [name for name in known if name != target]:
                 with collecting(failed, f"ranking of {target}, {size}"):
                     figures.rankings[target, size] = rank(study, target, size, sources, notes_of)
         failed |= train_cells({run: of for name in known for run, of in recipes[name].items()}, add, at_once=at_once)
-        refuse_failed(failed)
+        refuse_failed(failed, [*source_recipes, *recipes[NO_SOURCE]])  # without these nothing is trained
     print(f"\ntable: {study.folder / 'transfer.md'}; heat map: {study.folder / 'transfer.png'}")
     return figures.result()
 

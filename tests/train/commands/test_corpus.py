@@ -155,6 +155,11 @@ def test_options_that_would_do_nothing_are_refused(faulty, tmp_path, clinx):
     assert status == 2 and "found --public without --push" in err and not (tmp_path / "out").exists()
     status, _, err = clinx("corpus", "stats", faulty, "--unit", "word")
     assert status == 2 and "found --unit without --tokenizer" in err
+    for option, name in (("--token-column", "token_column"), ("--label-column", "label_column")):
+        for command in (("stats", faulty), ("convert", faulty, "--out", tmp_path / "out")):
+            status, _, err = clinx("corpus", *command, option, 3)
+            assert status == 2 and f"found {name}=3 ({option}), expected none: this is read as brat" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_labels_and_ids_that_no_utf8_holds_are_shown_and_converted(tmp_path, clinx):

@@ -3,6 +3,7 @@
 import pytest
 
 from clinx.commands import recipes
+from clinx.errors import InputError
 from clinx.pretraining.recipe import PretrainingRecipe
 
 
@@ -20,6 +21,13 @@ def test_the_large_recipes_have_the_papers_settings(read, name):
     assert (recipe.block_length, recipe.num_train_epochs, recipe.mlm_probability) == (512, 3, 0.15)
     assert (recipe.per_device_train_batch_size, recipe.update_blocks) == (4, 32)  # on eight GPUs
     assert (recipe.learning_rate, recipe.lr_scheduler_type, recipe.warmup_steps) == (5e-5, "linear", 0)
+
+
+def test_steps_without_their_strategy_are_refused(read):
+    by_epoch = ["--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    assert read("clin-x-es-mini", by_epoch).eval_steps == 0.05  # the default, which its own 0.1 gave way to
+    with pytest.raises(InputError, match="eval_steps does nothing while eval_strategy is epoch"):
+        read("clin-x-es-mini", [*by_epoch, "--eval_steps", "0.2"])
 
 
 @pytest.mark.parametrize("name", ["clin-x-es-mini", "clin-x-en-mini"])

@@ -95,10 +95,35 @@ def test_a_row_is_shown_when_all_its_models_are_there_and_one_that_changes_nothi
             raise InputError("the disk is full")
         pretended(run)
 
-    with pytest.raises(InputError, match="all/seed-6: the disk is full"):
+    with pytest.raises(InputError, match="all/seed-6: the disk is full\nthe others are complete"):
         ablation(Recipe.read(few, options), train)
     rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
     assert "all" not in rows and "sentences" not in rows and {"standard", "random", "no-context"} <= rows.keys()
+
+
+def test_of_two_rows_that_are_the_same_one_is_trained_and_a_note_says_so(few, tmp_path, capsys):
+    options = ["--splits", "2", "--context_size", "0", "--output_dir", str(tmp_path)]
+    ablation(Recipe.read(few, options), pretended)
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    assert list(rows) == [row.name for row in ROWS if row.name != "no-context"]
+    note = "the row − packing and context is left out: with this recipe it is − packing: sentence windows, with context"
+    assert note in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("strategy", [("best",), ("no", "--no_load_best_model_at_end")])
+def test_checkpoints_that_the_row_of_all_could_not_choose_among_are_refused_at_once(few, tmp_path, capsys, strategy):
+    folder = tmp_path / "ablation"
+    assert clinx("study", "ablation", few, "--output_dir", folder, "--save_strategy", *strategy) == 2
+    assert f"save_strategy is {strategy[0]}, and the row All chooses among" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_where_every_row_fails_none_is_called_complete(few, tmp_path):
+    def train(run):
+        raise InputError("the disk is full")
+
+    with pytest.raises(InputError, match="no-subwords: the disk is full\nno other is complete: mend the cause"):
+        ablation(Recipe.read(few, ["--splits", "2", "--output_dir", str(tmp_path)]), train)
 
 
 def test_a_row_of_the_command_is_trained_and_shown(few, tmp_path, monkeypatch, capsys):

@@ -85,6 +85,29 @@ def test_a_fault_in_a_study_is_one_clear_line(compared, tmp_path, capsys, change
     assert fault in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            {"head": "crf", "heads": "crf"},
+            "settings of meddocan/CLIN-X-ES/seed-1: unknown key 'heads'; did you mean head",
+        ),
+        ({"head": "crf"}, "seed-1 holds a run with head 'linear', not 'crf'"),
+    ],
+)
+def test_a_refused_command_changes_nothing_beside_the_runs(compared, tmp_path, capsys, change, fault):
+    file, folder = compared
+    content = yaml.safe_load(file.read_text())
+    content["systems"]["CLIN-X-ES + architecture"] = {"vote": "average"}  # on which no result depends
+    content["systems"]["CLIN-X-ES"] = {"scheme": "BIO"} | change
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    before = {path: path.read_bytes() for path in folder.glob("**/*.*") if path.is_file()}
+    assert cli.main(["study", "compare", str(tmp_path / "two.yaml"), "--output_dir", str(folder)]) == 2
+    assert fault in capsys.readouterr().err
+    after = {path: path.read_bytes() for path in folder.glob("**/*.*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} <= {folder / ".clinx-lock"}
+
+
 def test_the_paper_s_figures():
     assert of_system("CLIN-X-ES + architecture", "meddocan") == 98.00
     assert of_system("XLM-R", "i2b2-2006") == 96.72 and of_system("XLM-R", "pharmaconer") == 88.92

@@ -166,7 +166,9 @@ def test_what_a_study_holds_out_is_added_to_and_read_in_its_own_format(study, tm
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(content))
     of_study = TransferStudy.read(file, str(tmp_path / "runs"))
-    held_out = of_study.source_recipe("b").held_out
+    recipe = of_study.source_recipe("b")
+    of_study.keep({"sources/b": recipe})
+    held_out = recipe.held_out
     assert held_out == [str(study.parent / "c/test"), f"{tmp_path}/runs/judging/a.jsonl"]
     judging = {d.text for d in read_corpus(held_out[1])}
     assert judging == {d.text for d in read_annotated(of_study.recipes(["none"])["a/10/none/seed-1"]).test}
@@ -185,6 +187,7 @@ def test_a_study_may_lie_in_the_home_folder_and_in_one_with_a_dollar_sign(
     assert recipe.output_dir == str(tmp_path / expected / "a/10/c/seed-1")
     assert recipe.source_model == str(tmp_path / expected / "sources/c")
     assert of_study.source_recipe("b").held_out == [str(tmp_path / expected / "judging/a.jsonl")]
+    of_study.keep({"a/10/c/seed-1": recipe})
     assert Recipe.read(tmp_path / expected / "a/10/c/seed-1.yaml") == recipe
 
 
@@ -196,7 +199,7 @@ def test_one_document_is_too_few_to_judge_before_anything_is_trained(study, tmp_
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
     assert clinx("study", "transfer", tmp_path / "study.yaml", "--output_dir", tmp_path / "runs") == 2
     fault = f"{tmp_path}/one.jsonl: found 1 test document, too few to compare on"
-    assert fault in capsys.readouterr().err and not list(tmp_path.glob("runs/**/model"))
+    assert fault in capsys.readouterr().err and not [path for path in tmp_path.glob("runs/**/*") if path.suffix]
 
 
 def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, monkeypatch):
@@ -211,7 +214,7 @@ def test_a_cell_that_fails_is_told_and_the_others_are_trained(study, tmp_path, m
     content = yaml.safe_load(study.read_text()) | {"sizes": {"10": {}}, "targets": ["a"]}
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match="sources/c: no such notes"):
+    with pytest.raises(InputError, match="sources/c: no such notes\nthe others are complete"):
         study_transfer(TransferStudy.read(file, str(tmp_path)))
     result = json.loads((tmp_path / "transfer.json").read_text())
     assert list(result["sizes"]["10"]["targets"]["a"]["sources"]) == ["b"]
