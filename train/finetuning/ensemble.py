@@ -117,9 +117,10 @@ def _train_members(
         failed = _side_by_side(recipes, at_once)
     else:
         failed = _one_by_one(recipes, args.world_size, train_member)
+    rest = ", the others are complete" if len(failed) < len(recipes) else ""
     if failed:
         raise InputError(
-            f"{len(failed)} of {len(recipes)} members failed, the others are complete:\n  "
+            f"{len(failed)} of {len(recipes)} members failed{rest}:\n  "
             + "\n  ".join(f"member {number}: {error}" for number, error in sorted(failed.items()))
             + "\nmend the cause and give the same command again: it goes on with what is missing"
         )
