@@ -56,7 +56,10 @@ def from_encoder(
     if model.config.lora_rank:
         encoder.requires_grad_(False)
         add_adapters(encoder, model.config.lora_rank)
-        for layer in layers_with_adapters(encoder):
+        layers = layers_with_adapters(encoder)
+        if not layers:
+            raise ValueError(f"{name_or_path} has no linear layers that take adapters: leave lora_rank out")
+        for layer in layers:
             nn.init.kaiming_uniform_(layer.lora_a, a=math.sqrt(5))  # as Hu et al. do; B stays zero
     return model
 

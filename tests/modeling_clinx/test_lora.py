@@ -9,7 +9,7 @@ import torch
 from accelerate import infer_auto_device_map
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoModelForTokenClassification
+from transformers import AutoModelForTokenClassification, GPT2Config, GPT2Model
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
@@ -119,6 +119,13 @@ def test_one_member_of_such_an_ensemble_needs_no_adapters(repo, members, tokeniz
             encoder, _ = load_encoder(str(place), member=index)
             assert not layers_with_adapters(encoder) and all(weight.requires_grad for weight in encoder.parameters())
             torch.testing.assert_close(encoder(ids)[0], expected.encoder(ids)[0], atol=1e-5, rtol=0)
+
+
+def test_an_encoder_without_linear_layers_is_refused(tokenizer, tmp_path):
+    GPT2Model(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)  # whose layers are of another class
+    with pytest.raises(ValueError, match="no linear layers that take adapters: leave lora_rank out"):
+        new_model(tmp_path, lora_rank=2)
 
 
 def test_members_on_different_encoders_do_not_vote_together(members, tiny_encoder_dir, tokenizer, tmp_path):
