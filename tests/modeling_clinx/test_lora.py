@@ -121,6 +121,12 @@ def test_one_member_of_such_an_ensemble_needs_no_adapters(repo, members, tokeniz
             torch.testing.assert_close(encoder(ids)[0], expected.encoder(ids)[0], atol=1e-5, rtol=0)
 
 
+def test_layers_of_several_members_are_not_computed_again_with_the_adapters_of_the_first(repo):
+    ensemble = AutoModelForTokenClassification.from_pretrained(repo)
+    with pytest.raises(ValueError, match="does not support"):
+        ensemble.gradient_checkpointing_enable()
+
+
 def test_an_encoder_without_linear_layers_is_refused(tokenizer, tmp_path):
     GPT2Model(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)  # whose layers are of another class
