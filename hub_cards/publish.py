@@ -22,6 +22,8 @@ from .verify import verify
 
 REPO_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
+TensorReaders = dict[str, Callable[[], torch.Tensor]]  # what reads each tensor of a model, by its name
+
 
 @dataclass(frozen=True)
 class PublishOptions:
@@ -135,11 +137,21 @@ def _member_folders(run: Path) -> list[Path]:
     files_to_push(run / "model", "model")  # before any member is pushed
     ensemble_tensors = _tensor_readers(run / "model")
     for number, member in enumerate(members):
-        tensors = _tensor_readers(member / "model")
-        expected = {name.removeprefix(f"members.{number}."): read for name, read in ensemble_tensors.items()}
-        if any(name not in expected or not torch.equal(read(), expected[name]()) for name, read in tensors.items()):
-            raise HubError(f"{member}: its weights are not those in the ensemble, {run / 'model'}: train it again")
+        for name, read in _tensor_readers(member / "model").items():
+            expected = _tensor_of_member(ensemble_tensors, number, name)
+            if expected is None or not torch.equal(read(), expected):
+                raise HubError(f"{member}: its weights are not those in the ensemble, {run / 'model'}: train it again")
     return members
+
+
+def _tensor_of_member(ensemble_tensors: TensorReaders, number: int, name: str) -> torch.Tensor | None:
+    """A tensor of one member, counted from 0; with adapters, out of the first one's encoder, which has those of all."""
+    own, shared = (ensemble_tensors.get(f"members.{i}.{name}") for i in (number, 0))
+    if own is None and name.startswith("encoder."):
+        own = shared
+    if own is None or "lora_" not in name:
+        return own and own()
+    return shared()[number, None]
 
 
 def _revision_folders(run: Path) -> list[Path]:
@@ -153,7 +165,7 @@ def _revision_folders(run: Path) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def _tensor_readers(folder: Path) -> dict[str, Callable[[], torch.Tensor]]:
+def _tensor_readers(folder: Path) -> TensorReaders:
     """What reads each tensor of a model, by its name."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:

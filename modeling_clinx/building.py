@@ -4,7 +4,6 @@
 `ClinXEnsembleForTokenClassification.from_members`.
 """
 
-import copy
 import json
 import math
 import re
@@ -24,6 +23,7 @@ from .modeling_clinx import ClinXForTokenClassification, ClinXModel, without_poo
 
 
 _HUB_KWARGS = ("token", "cache_dir", "local_files_only", "revision", "subfolder", "force_download", "proxies")
+_DERIVED = ("model_type", "auto_map", "custom_pipelines", "architectures")  # from the class of a configuration
 _IRRELEVANT = re.compile(
     "dropout|dtype|version|_path|architectures|cache|checkpointing|position_embedding_type|token_id"
 )
@@ -56,7 +56,10 @@ def from_encoder(
     if model.config.lora_rank:
         encoder.requires_grad_(False)
         add_adapters(encoder, model.config.lora_rank)
-        for layer in layers_with_adapters(encoder):
+        layers = layers_with_adapters(encoder)
+        if not layers:
+            raise ValueError(f"{name_or_path} has no linear layers that take adapters: leave lora_rank out")
+        for layer in layers:
             nn.init.kaiming_uniform_(layer.lora_a, a=math.sqrt(5))  # as Hu et al. do; B stays zero
     return model
 
@@ -105,19 +108,30 @@ class _OneMember(ClinXForTokenClassification):
 def load_member(name_or_path: str, member: int = 0, **kwargs) -> ClinXForTokenClassification:
     """One model of an ensemble, counted from 0, without the others in memory; or a single model.
 
+    Adapters are added to the encoder's weights, which has none then: it is like any other, and may be quantized.
+
     Args:
         kwargs: for `from_pretrained`.
     """
     hub_kwargs = {name: value for name, value in kwargs.items() if name in _HUB_KWARGS}
     settings = ClinXConfig.get_config_dict(name_or_path, **hub_kwargs)[0]
     if settings["model_type"] == ClinXConfig.model_type:
-        return ClinXForTokenClassification.from_pretrained(name_or_path, **kwargs)
+        model = ClinXForTokenClassification.from_pretrained(name_or_path, **kwargs)
+        return without_adapters(model, [0]) if model.config.lora_rank else model
     config = ClinXEnsembleConfig.from_pretrained(name_or_path, **hub_kwargs)
     if config.lora_rank:
         ensemble = ClinXEnsembleForTokenClassification.from_pretrained(name_or_path, **kwargs)
         return without_adapters(ensemble, [member])
     renamed = {rf"^members\.{member}\.": ""}
-    return _OneMember.from_pretrained(name_or_path, config=config, key_mapping=renamed, **kwargs)
+    model = _OneMember.from_pretrained(name_or_path, config=config, key_mapping=renamed, **kwargs)
+    model.__class__, model.config = ClinXForTokenClassification, _config_of_one(config)
+    return model
+
+
+def _config_of_one(config: ClinXConfig, **changes) -> ClinXConfig:
+    """The configuration of a single model that is as the members of an ensemble are."""
+    settings = {name: value for name, value in config.to_dict().items() if name not in ("members", "vote", *_DERIVED)}
+    return ClinXConfig(**settings | changes)
 
 
 def without_adapters(ensemble, members: list[int]) -> ClinXForTokenClassification:
@@ -126,8 +140,8 @@ def without_adapters(ensemble, members: list[int]) -> ClinXForTokenClassificatio
     encoder = ensemble.members[0].encoder
     merge_adapters(encoder, members)
     member.__dict__.pop("encoder", None)
-    member.encoder, member.number, member.config = encoder, 0, copy.deepcopy(member.config)
-    member.config.lora_rank, member.config.format_version = None, 1
+    member.encoder, member.number = encoder, 0
+    member.config = _config_of_one(ensemble.config, lora_rank=None, format_version=1)
     return member
 
 
@@ -194,9 +208,8 @@ def from_members(cls, members, *, vote: str = "majority", **kwargs):
         other_config = ClinXConfig.from_pretrained(other.name, **other.hub_kwargs)
         if difference := _first_difference(traits, _traits(other_config, other)):
             raise ValueError(f"{first.given} and {other.given} cannot vote together: they differ in{difference}")
-    settings = {**config.to_dict(), "members": [place.origin for place in places], "vote": vote}
-    for derived in ("model_type", "auto_map", "custom_pipelines", "architectures"):
-        settings.pop(derived, None)
+    settings = {name: value for name, value in config.to_dict().items() if name not in _DERIVED}
+    settings |= {"members": [place.origin for place in places], "vote": vote}
     with torch.device("meta"):
         ensemble = cls(ClinXEnsembleConfig(**settings))
     ensemble.members = nn.ModuleList(
@@ -221,6 +234,8 @@ def _join_adapters(ensemble) -> None:
         for name in ("lora_a", "lora_b"):
             joined = torch.cat([getattr(layer, name).detach() for layer in layers])
             setattr(layers[0], name, nn.Parameter(joined))
+    for member in ensemble.members:
+        member.config = ensemble.config  # none is a model of its own any more
     ensemble.share_encoder()
 
 

@@ -169,6 +169,5 @@ class ClinXEnsembleConfig(ClinXConfig):
 
     def __init__(self, encoder=None, members=(), vote="majority", **kwargs):
         _check_choices(vote=vote)
-        self.members = list(members)
-        self.vote = vote
+        self.members, self.vote = list(members), vote
         super().__init__(encoder, **kwargs)

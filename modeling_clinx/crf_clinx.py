@@ -92,15 +92,14 @@ class ClinXCRF(nn.Module):
         lattice = forward_backward(chains, potentials)
         marginals = lattice.marginals().transpose(0, 1).to(emissions.dtype)  # (B, T, K)
         # How often each tag, pair, start and end is expected, and its score: the gradient of log Z.
-        counts, scores = [marginals], [emissions.where(chains.on_chain()[..., None], 0.0)]
+        terms = [(marginals, emissions.where(chains.on_chain()[..., None], 0.0))]
         if self.transitions is not None and torch.is_grad_enabled():
             pairs = expected_pairs(lattice.alpha[:-1], lattice.beta[1:], potentials.log_psi, lattice.domain)
             last = marginals[torch.arange(len(marginals)), (lengths - 1).clamp(min=0)]
-            counts += [pairs, marginals[:, 0] * edges[:, :1], last * edges[:, 1:]]
-            scores += self._scores()
+            terms += zip((pairs, marginals[:, 0] * edges[:, :1], last * edges[:, 1:]), self._scores(), strict=True)
         log_z = lattice.log_scale.sum(0)
-        for count, score in zip(counts, scores, strict=True):
-            log_z = log_z + (count * (score - score.detach())).flatten(1).sum(1)  # plus 0, of this gradient
+        for count, score in terms:  # plus 0, of this gradient; a score of -inf, which forbids, has none
+            log_z = log_z + (count * (score - score.detach()).nan_to_num()).flatten(1).sum(1)
         return log_z, marginals
 
     def log_score(

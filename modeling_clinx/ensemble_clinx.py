@@ -55,7 +55,8 @@ class ClinXEnsembleForTokenClassification(ClinXPreTrainedModel):
         self.members = nn.ModuleList(ClinXForTokenClassification(config) for _ in config.members)
         if config.lora_rank:
             self.share_encoder()
-            self._no_split_modules = ["ModuleList"]  # a device holds all members
+            # A device holds all members; and a layer that is computed again does not know for which one.
+            self._no_split_modules, self.supports_gradient_checkpointing = ["ModuleList"], False
         self._keep_in_fp32_modules_strict = ["classifier"] if config.head == "linear" else ["classifier", "crf"]
         self.post_init()
 

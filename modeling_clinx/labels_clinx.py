@@ -60,9 +60,8 @@ class TagSet:
 
         Returns (B, T, K) bool: one tag where it is determined, several where this or the next label is unknown.
         """
-        following = torch.cat([labels[:, 1:], labels.new_zeros(len(labels), 1)], 1)
         last = torch.arange(labels.shape[1], device=labels.device) == lengths[:, None] - 1
-        following = torch.where(last, 0, following)
+        following = labels.roll(-1, 1).masked_fill(last, 0)
         goes_on = (following == labels + labels % 2) & (labels > 0)  # (B, T) the next label is the I of the same type
         bio = self.bio.to(labels.device)
         possible = (labels[..., None] == bio) | (labels == UNKNOWN)[..., None]  # (B, T, K)

@@ -26,9 +26,8 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
     from .windows_clinx import Window  # noqa: F401
 
 _ONE_WINDOW = (
-    "Without `core_mask`, a CLIN-X model labels the subwords of one window and decodes nothing. So does transformers' "
-    "own pipeline, made of a model object: the rest of a document is lost. Read with pipeline('ner', model=FOLDER, "
-    "trust_remote_code=True), or ClinXPipeline(model=model, tokenizer=tokenizer) where modeling_clinx is installed."
+    "Without `core_mask` a CLIN-X model, as in transformers' own pipeline, labels one window: the rest is lost. Use "
+    "pipeline('ner', model=FOLDER, trust_remote_code=True), or ClinXPipeline(model=…, tokenizer=…) of modeling_clinx."
 )
 
 
@@ -123,6 +122,12 @@ class ClinXForTokenClassification(ClinXPreTrainedModel):
     def members(self) -> list["ClinXForTokenClassification"]:
         """The models that vote, as an ensemble has several of: this one alone."""
         return [self]
+
+    def save_pretrained(self, *args, **kwargs):
+        """As `PreTrainedModel.save_pretrained`; raises ValueError for a member of an ensemble that was loaded."""
+        if hasattr(self.config, "members"):  # whose encoder may be the first one's
+            raise ValueError("a member is no model of its own: save its ensemble, or what building.load_member reads")
+        return super().save_pretrained(*args, **kwargs)
 
     def compute_emissions(self, input_ids, attention_mask=None, token_type_ids=None) -> torch.Tensor:
         """(B, T, K) float32 scores of tags at every subword, of (B, T) inputs as the encoder takes them.

@@ -14,9 +14,9 @@ SCORES = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4, "tp": 1, 
 APP = "import gradio as gr\n\ngr.Interface(str, 'text', 'text').launch()\n"
 
 
-def make_run(folder, encoder, tokenizer, seed=1):
+def make_run(folder, encoder, tokenizer, seed=1, **config_kwargs):
     """What `clinx finetune` leaves; its files name local paths, all with "secret" in them."""
-    save_model_repo(new_model(encoder, seed=seed), tokenizer, folder / "model")
+    save_model_repo(new_model(encoder, seed=seed, **config_kwargs), tokenizer, folder / "model")
     _update_json(folder / "model/config.json", _name_or_path="/home/secret/base")
     metrics = {
         "settings": {
@@ -37,9 +37,9 @@ def make_run(folder, encoder, tokenizer, seed=1):
     return folder
 
 
-def make_ensemble_run(folder, encoder, tokenizer):
+def make_ensemble_run(folder, encoder, tokenizer, **config_kwargs):
     """What `clinx finetune --splits 2` leaves."""
-    members = [make_run(folder / f"member-{number}", encoder, tokenizer, seed=number) for number in (1, 2)]
+    members = [make_run(folder / f"member-{n}", encoder, tokenizer, n, **config_kwargs) for n in (1, 2)]
     ensemble = ClinXEnsembleForTokenClassification.from_members([member / "model" for member in members])
     save_model_repo(ensemble, tokenizer, folder / "model")
     scores = {"validation": {"f1": 0.5}, "test": {"f1": 0.25}, "seconds": 60}

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.hub.server import READER
 from tests.hub_cards.readers import COMPAT, read
@@ -15,6 +16,8 @@ COMMANDS = {
     "first": ("push", "run", "org/notes-ner", "--members", "--tag", "v1"),
     "again": ("push", "run", "org/notes-ner", "--members", "--tag", "v1", "--no-verify"),
     "other weights": ("push", "other", "org/other", "--members"),
+    "adapters": ("push", "adapters", "org/adapters", "--members", "--dry-run"),
+    "other adapters": ("push", "other-adapters", "org/adapters", "--members", "--dry-run"),
     "pull request": ("push", "run", "org/notes-ner", "--members", "--pr"),
 }
 
@@ -26,6 +29,11 @@ def pushes(tmp_path_factory, tiny_encoder_dir, tokenizer):
     make_ensemble_run(folder / "run", tiny_encoder_dir, tokenizer)
     shutil.copytree(folder / "run", folder / "other")
     shutil.copytree(folder / "run/member-1/model", folder / "other/member-2/model", dirs_exist_ok=True)
+    make_ensemble_run(folder / "adapters", tiny_encoder_dir, tokenizer, lora_rank=2)
+    shutil.copytree(folder / "adapters", folder / "other-adapters")
+    weights = load_file(file := folder / "other-adapters/member-2/model/model.safetensors")
+    weights[next(name for name in weights if "lora_b" in name)] += 1
+    save_file(weights, file, {"format": "pt"})
     with session(folder, COMMANDS) as pushed:
         yield pushed
 
@@ -62,6 +70,12 @@ def test_members_with_other_weights_than_the_ensemble_are_refused_before_any_is_
     message = "other/member-2: its weights are not those in the ensemble, other/model"
     assert result.status == 2 and message in result.err, result
     assert not {"org/other", "org/other-member-1"} & {repo_id for _, repo_id in pushes.hub.repos}
+
+
+def test_members_with_adapters_are_pushed_too_where_theirs_are_those_in_the_ensemble(pushes):
+    result, other = pushes.results["adapters"], pushes.results["other adapters"]
+    assert result.status == 0 and all(f"org/adapters{end}\n" in result.out for end in ("-member-1", "-member-2", ""))
+    assert other.status == 2 and "member-2: its weights are not those in the ensemble" in other.err, other
 
 
 def test_members_are_not_pushed_with_a_pull_request(pushes):

@@ -165,6 +165,18 @@ def test_an_empty_chain_costs_nothing():
     assert loss.item() == 0.0 and not marginals.any() and not emissions.grad.any()
 
 
+def test_a_score_of_minus_infinity_forbids_as_a_very_low_one_does():
+    """Of a constraint of somebody's own."""
+    results = []
+    for never in (-1e4, -torch.inf):
+        batch = Batch("BIO, 2 types")
+        with torch.no_grad():
+            batch.crf.transitions[2, -1] = batch.crf.start[-1] = never  # B of the second type, after O or first
+        log_z, _ = batch.crf.log_partition(*batch.chains())
+        results.append((log_z, *torch.autograd.grad(log_z.sum(), list(batch.crf.parameters()))))
+    torch.testing.assert_close(*results)
+
+
 def test_gradients_pass_gradcheck(batch):
     labels = batch.random_labels(0.7)
 

@@ -9,7 +9,7 @@ import torch
 from accelerate import infer_auto_device_map
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoModelForTokenClassification
+from transformers import AutoModelForTokenClassification, GPT2Config, GPT2Model
 
 from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
@@ -40,6 +40,14 @@ def members(tiny_encoder_dir, tokenizer, tmp_path_factory):
 def repo(members, tokenizer, tmp_path_factory):
     ensemble = ClinXEnsembleForTokenClassification.from_members(members)
     return save_model_repo(ensemble, tokenizer, tmp_path_factory.mktemp("hub") / "sharing-ensemble")
+
+
+def assert_same_single_models(first, second, tokenizer):
+    """They read the same, and neither tells of an agreement between members."""
+    for a, b in zip(read(first, tokenizer), read(second, tokenizer), strict=True):
+        assert a.agreement is None and b.agreement is None and a.labels == b.labels
+        assert (a.starts == b.starts).all() and (a.ends == b.ends).all()
+        assert abs(a.scores - b.scores).max(initial=0) < 1e-5
 
 
 def test_new_adapters_change_nothing_and_are_all_of_the_encoder_that_is_trained(tiny_encoder_dir, tokenizer):
@@ -112,13 +120,44 @@ def test_one_member_of_such_an_ensemble_needs_no_adapters(repo, members, tokeniz
     for number, folder in enumerate(members):
         alone = load_member(repo, number)
         expected = ClinXForTokenClassification.from_pretrained(folder)
-        assert_same(read(expected, tokenizer), read(alone, tokenizer))
+        assert_same_single_models(expected, alone, tokenizer)
         assert not layers_with_adapters(alone.encoder) and alone.config.lora_rank is None
         ids = torch.arange(5, 25)[None]
         for place, index in ((repo, number), (folder, 0)):
             encoder, _ = load_encoder(str(place), member=index)
             assert not layers_with_adapters(encoder) and all(weight.requires_grad for weight in encoder.parameters())
             torch.testing.assert_close(encoder(ids)[0], expected.encoder(ids)[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_member_is_not_saved_without_its_encoder(repo, members, tokenizer, tmp_path, number):
+    loaded = AutoModelForTokenClassification.from_pretrained(repo)
+    for ensemble in (loaded, ClinXEnsembleForTokenClassification.from_members(members)):
+        with pytest.raises(ValueError, match="save its ensemble"):
+            ensemble.members[number].save_pretrained(tmp_path / "member")
+    load_member(repo, number).save_pretrained(tmp_path / "alone")
+    alone = AutoModelForTokenClassification.from_pretrained(tmp_path / "alone")
+    assert type(alone) is ClinXForTokenClassification and alone.config.lora_rank is None
+    assert_same(read(alone, tokenizer), read(loaded.members[number], tokenizer))
+
+
+def test_a_model_whose_adapters_were_added_to_its_weights_is_like_any_other(members, tokenizer):
+    expected, alone = ClinXForTokenClassification.from_pretrained(members[1]), load_member(members[1])
+    assert not layers_with_adapters(alone.encoder) and alone.config.format_version == 1
+    assert_same_single_models(expected, alone, tokenizer)
+
+
+def test_layers_of_several_members_are_not_computed_again_with_the_adapters_of_the_first(repo):
+    ensemble = AutoModelForTokenClassification.from_pretrained(repo)
+    with pytest.raises(ValueError, match="does not support"):
+        ensemble.gradient_checkpointing_enable()
+
+
+def test_an_encoder_without_linear_layers_is_refused(tokenizer, tmp_path):
+    GPT2Model(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)  # whose layers are of another class
+    with pytest.raises(ValueError, match="no linear layers that take adapters: leave lora_rank out"):
+        new_model(tmp_path, lora_rank=2)
 
 
 def test_members_on_different_encoders_do_not_vote_together(members, tiny_encoder_dir, tokenizer, tmp_path):

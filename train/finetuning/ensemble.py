@@ -222,7 +222,7 @@ def uniform_soup(ensemble, temperatures: Sequence[float]) -> ClinXForTokenClassi
     states = [member.state_dict() for member in others]
     with torch.no_grad():
         for name, weight in soup.state_dict().items():
-            if name in states[0]:  # members with adapters have no encoder of their own
+            if all(name in state for state in states):  # members with adapters have no encoder of their own
                 for state in states:
                     weight += state[name]
                 weight /= len(ensemble.members)

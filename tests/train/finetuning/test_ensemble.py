@@ -27,7 +27,9 @@ from clinx.recipe import Recipe
 from clinx.run_folder import RunFolder
 from clinx.scoring.scores import score
 from clinx.writing import exclusive
+from hub_cards.repo import save_model_repo
 from modeling_clinx import ClinXEnsembleForTokenClassification, ClinXForTokenClassification
+from tests.modeling_clinx.models import new_model
 
 
 PROJECT = Path(__file__).parents[3]
@@ -95,6 +97,14 @@ def test_a_soup_has_the_mean_of_what_its_members_have_learned_and_their_mean_tem
         is_of_head = name.startswith(("classifier.", "crf."))
         mean = (first + 2 * second + 4 * third) / 7 if is_of_head else (first + second + third) / 3
         assert torch.allclose(weight, mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_a_soup_of_one_member_is_that_member(tiny_encoder_dir, tokenizer, tmp_path, rank):
+    member = save_model_repo(new_model(tiny_encoder_dir, lora_rank=rank), tokenizer, tmp_path / "member")
+    soup = uniform_soup(ClinXEnsembleForTokenClassification.from_members([member]), [2.0]).state_dict()
+    weights = load_file(member / "model.safetensors")
+    assert soup and all(torch.equal(weight, weights[name]) for name, weight in soup.items())
 
 
 def test_a_finished_run_shows_its_table_and_other_settings_are_refused(ensemble_run, few, capsys):
