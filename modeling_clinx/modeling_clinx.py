@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # transformers carries along the files that a file itself imp
 
 _ONE_WINDOW = (
     "Without `core_mask` a CLIN-X model, as in transformers' own pipeline, labels one window: the rest is lost. Use "
-    "pipeline('ner', model=FOLDER, trust_remote_code=True), or ClinXPipeline(model=…, tokenizer=…) of modeling_clinx."
+    "pipeline('ner', model=FOLDER, trust_remote_code=True), or ClinXPipeline(model=model, tokenizer=tokenizer)."
 )
 
 
