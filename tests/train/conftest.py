@@ -5,6 +5,7 @@ import pytest
 from clinx import cli
 from clinx.corpora.formats.brat import write_brat
 from clinx.corpora.synthetic import synthetic_notes
+from clinx.recipe import Recipe
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,13 @@ def ensemble_run(few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ensemble"
     assert cli.main(["finetune", str(few), "--splits", "3", "--soup", "--output_dir", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture
+def parse(tmp_path):
+    def parse(text: str, *overrides: str):
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(text, encoding="utf-8")
+        return Recipe.read(recipe, overrides)
+
+    return parse
