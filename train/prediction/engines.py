@@ -11,7 +11,7 @@ from .loading import Computing, load_predictor
 from .writers import Writer
 
 
-BATCHES_AHEAD = 8  # that a group fills, as `DocumentPredictor` reads ahead
+BATCHES_OF_A_GROUP = 2  # few, so that workers end at about the same time and a kill loses little
 
 
 class Input(NamedTuple):
@@ -57,7 +57,7 @@ class LocalEngine:
 
 def group_size(computing: Computing, config) -> int:
     """How many subwords are read at one time."""
-    return BATCHES_AHEAD * computing.batch_size * config.window_length
+    return BATCHES_OF_A_GROUP * computing.batch_size * config.window_length
 
 
 def from_root(name: str) -> str:

@@ -1,6 +1,6 @@
 """The notes of the input in groups, each read at one time: where a command goes on does not change what it finds.
 
-A group holds as many notes as the predictor reads ahead. Which ones depends on the input alone, and a group that was
+A group fills a few batches of the encoder. Which notes those are depends on the input alone, and a group that was
 interrupted is read again as a whole, so that its windows share their batches with the same others as before.
 """
 
@@ -44,7 +44,7 @@ class Group(NamedTuple):
 def groups(
     documents: Iterable[Document], n_subwords: int, state_of: Callable[[Document], str], passed_over: list[str]
 ) -> Iterator[Group]:
-    """The documents in groups of about so many subwords, as `DocumentPredictor.read_ahead` takes them.
+    """The documents in groups of about so many subwords, and of at most `MAX_DOCUMENTS_AHEAD`.
 
     Args:
         passed_over: to which the reader of the documents adds why it passes over a note.
