@@ -13,12 +13,23 @@ from .example import MaskedWord
 
 
 TEMPLATES = Path(__file__).with_name("templates")
-WATTS = {"H100": 700, "H200": 700, "A100": 400, "V100": 300, "L4": 72, "T4": 70}  # of a GPU at full load
+WATTS = {  # of a GPU at full load; where one name begins with another, the longer one comes first
+    "H100": 700,
+    "H200": 700,
+    "A100": 400,
+    "L40S": 350,
+    "V100": 300,
+    "A10G": 300,
+    "A10": 150,
+    "L4": 72,
+    "T4": 70,
+}
 WATTS_OF_CPU = 100
+GPU = re.compile("NVIDIA|Tesla|GeForce|Quadro|AMD Instinct|Radeon")
 GRAMS_PER_KWH = 475  # the world's mean, International Energy Agency
 SCORED_ON = {
     "test": "notes that took no part in training or selection",
-    "validation": "the notes that selected it",
+    "validation": "the validation notes, which may have selected it",
 }
 
 
@@ -48,13 +59,14 @@ def save_model_card(
     """
     part = "test" if figures.get("test") else "validation"
     results = figures.get(part)
-    is_held_out = bool(figures.get("settings", {}).get("test_fraction"))
+    settings = figures.get("settings", {})
+    is_held_out, is_linear = bool(settings.get("test_fraction")), settings.get("head") == "linear"
     data = _card_data(
         repo_id,
         card_fields,
         figures,
         task="token-classification",
-        tags=["concept-extraction", "ner", "crf", *(["ensemble"] if members else [])],
+        tags=["concept-extraction", "ner", *([] if is_linear else ["crf"]), *(["ensemble"] if members else [])],
         measures={f"strict micro {name}": results[name] for name in ("precision", "recall", "f1")} if results else {},
         split="held out" if is_held_out else part,
     )
@@ -171,8 +183,7 @@ def _save(
 ) -> None:
     """Writes the card, of the kind's template and of what all that is trained has in common, and the results."""
     seconds = figures.get("seconds")
-    device = figures.get("device") or ""
-    watts = next((watts for gpu, watts in WATTS.items() if gpu in device), WATTS_OF_CPU)
+    watts = _watts(figures.get("device") or "", figures.get("settings", {}).get("world_size") or 1)
     card = ModelCard.from_template(
         data,
         template_str="\n".join((TEMPLATES / part).read_text(encoding="utf-8") for part in (template, "trained.md")),
@@ -187,11 +198,17 @@ def _save(
         has_curves=Path(folder, "curves.png").exists(),
         hours=None if seconds is None else seconds / 3600,
         watts=watts,
-        grams=(seconds or 0) / 3600 * watts / 1000 * GRAMS_PER_KWH,
+        grams=(seconds or 0) / 3600 * (watts or 0) / 1000 * GRAMS_PER_KWH,
     )
     card.save(Path(folder, "README.md"))
     content = json.dumps(figures, indent=2, ensure_ascii=False)
     Path(folder, "results.json").write_text(content + "\n", encoding="utf-8")
+
+
+def _watts(device: str, n_processes: int) -> int | None:
+    """Watts at full load of a computer's processor, or of as many GPUs as processes; None for an unknown GPU."""
+    of_gpu = next((watts * n_processes for gpu, watts in WATTS.items() if gpu in device), None)
+    return WATTS_OF_CPU if of_gpu is None and not GPU.search(device) else of_gpu
 
 
 def _save_benchmark_result(folder: str | Path, dataset: str, f1: float) -> None:

@@ -22,7 +22,7 @@ from .errors import InputError
 BUILT_IN = Path(__file__).with_name("recipes")
 ABOUT_RECIPES = (
     "RECIPE is a YAML file, or the name of a built-in recipe (`clinx recipes`). Its keys are the settings below,\n"
-    "and besides these every field of transformers.TrainingArguments; --key value overrides them.\n"
+    "and the fields of transformers.TrainingArguments that do something here; --key value overrides them.\n"
     "In the file $NAME and ${NAME} are environment variables, and $$ is a dollar sign."
 )
 METAVARS = {str: "TEXT", int: "N", float: "X"}
@@ -207,7 +207,7 @@ def _known_name(kind: type, key: str, where: str = "", prefix: str = "") -> str:
     known = {*kind.settings(), *(item.name for item in fields(TrainingArguments) if item.init)}
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known - {*kind.refused}, n=1)
     advice = f"; did you mean {prefix}{near[0]}?" if near else ""
     raise InputError(f"{where}unknown {'option' if prefix else 'key'} {key!r}{advice}")
 

@@ -235,7 +235,10 @@ class Reader:
 
 
 def read_in_turns(readers: dict[str, Reader], repeats: int, failed: dict[str, str]) -> tuple[list[dict], dict]:
-    """Seconds of every peer in each round after one of warming up, and each one's report; those that fail drop out."""
+    """Seconds of every peer in each round, and each one's report; those that fail drop out.
+
+    The round before them warms up, and is the only one where `repeats` is 0.
+    """
 
     def from_each(ask) -> dict[str, dict]:
         answers = {}
@@ -251,7 +254,7 @@ def read_in_turns(readers: dict[str, Reader], repeats: int, failed: dict[str, st
     for turn in range(repeats + 1):
         print(f"reading, round {turn} of {repeats}", file=sys.stderr)
         rounds.append(from_each(Reader.read))
-    return rounds[1:], from_each(Reader.finish)
+    return rounds[1:] or rounds, from_each(Reader.finish)
 
 
 def figures(name: str, measured: dict, rounds: list[dict], test: list[Document], predicted: dict) -> dict:

@@ -114,6 +114,43 @@ def test_the_card_names_the_sources_on_the_hub_and_their_commits(tmp_path, start
     assert {name: value for name, value in data.items() if name.startswith("base_model")} == names
 
 
+def card_of(folder, **figures) -> str:
+    save_model_card(folder, "org/x", CardFields(), labels=["A"], example={"text": "x", "entities": []}, figures=figures)
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence", "is_crf"),
+    [
+        ({}, "labels on subwords, document context, and a CRF over the whole document", True),
+        ({"head": "linear", "unit": "word", "context_size": 0}, "labels on words, and a linear layer", False),
+    ],
+)
+def test_the_card_names_the_parts_that_the_model_has(tmp_path, settings, sentence, is_crf):
+    content = card_of(tmp_path, settings=settings)
+    assert f"Built with CLIN-X: {sentence}." in content
+    assert ("crf" in ModelCard(content).data.tags) is is_crf
+
+
+@pytest.mark.parametrize(
+    ("device", "watts"),
+    [
+        ("NVIDIA L40S", 350),
+        ("NVIDIA L4", 72),
+        ("NVIDIA A10G", 300),
+        ("NVIDIA A100-SXM4-80GB", 400),
+        ("NVIDIA H200", 8 * 700),
+        ("NVIDIA GeForce RTX 4090", None),
+        ("x86_64", 100),
+    ],
+)
+def test_the_estimate_of_carbon_is_that_of_the_device(tmp_path, device, watts):
+    processes = {"world_size": 8} if device.endswith("H200") else {}
+    content = card_of(tmp_path, seconds=3600, device=device, settings=processes)
+    assert f"{device}, 1.00 hours" in content and "\n\n## Intended use" in content
+    assert (f"estimated as {watts} W" in content) if watts else ("Carbon" not in content)
+
+
 def test_the_card_of_an_ensemble_lists_its_members_and_their_hours(run, tiny_encoder_dir, tokenizer, tmp_path):
     members = [save_model_repo(new_model(tiny_encoder_dir, seed=n), tokenizer, tmp_path / f"m{n}") for n in (1, 2)]
     save_model_repo(ClinXEnsembleForTokenClassification.from_members(members), tokenizer, run / "model")
@@ -123,6 +160,7 @@ def test_the_card_of_an_ensemble_lists_its_members_and_their_hours(run, tiny_enc
     content = exported(run, tmp_path / "out")
     assert "An ensemble of 2 models that vote" in content and "| 2 | 50.00 | 25.00 |" in content
     assert "not stated, 3.00 hours" in content and "# of the first member" in content
+    assert '"end", "agreement"}, …]' in content
 
 
 def test_a_card_that_is_there_is_kept_with_its_results(run, tmp_path):

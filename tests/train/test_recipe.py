@@ -59,6 +59,7 @@ def test_items_of_a_list_may_begin_with_a_dash(parse, tmp_path):
     "text, overrides, expected",
     [
         (NEEDED + "lerning_rate: 1\n", (), r"recipe.yaml:3: unknown key 'lerning_rate'; did you mean learning_rate"),
+        (NEEDED, ("--label_column", "1"), r"unknown option '--label_column'(?!.*label_names)"),
         (NEEDED, ("--lerning_rate", "1"), r"unknown option '--lerning_rate'; did you mean --learning_rate"),
         (NEEDED + "seed: many\n", (), r"recipe.yaml:3: .*--seed.*many"),
         (NEEDED + "head: softmax\n", (), r"recipe.yaml:3: .*--head.*softmax"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import console, help_with_example, printable, quiet_loading
+from ..console import EXCLUDE, console, help_with_example, printable, quiet_loading
 from ..corpora import FORMATS, read_corpus
 from ..corpora.documents import Document, telling_problems
 from ..errors import InputError
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     for target in (args.json, args.plot):
         if target:
             check_writable(Path(target))
-    documents = _read(args.target, args.target_format)
+    documents = _read(args.target, args.exclude, args.target_format)
     if args.max_sentences is not None:
         from ..corpora.sentences import first_sentences
 
@@ -98,11 +98,12 @@ def _target_model(args: argparse.Namespace) -> str | None:
 
     of_target = ["--train", args.target, *(["--format", args.target_format] if args.target_format else [])]
     of_target += ["--max_train_sentences", str(args.max_sentences)] if args.max_sentences is not None else []
+    of_target += ["--exclude", *args.exclude] if args.exclude else []
     return str(run_recipe(Recipe.read(args.target_model, of_target)))
 
 
-def _read(path: str, format: str | None = None) -> list[Document]:
-    return list(telling_problems(path, read_corpus(path, format)))
+def _read(path: str, exclude: Sequence[str], format: str | None = None) -> list[Document]:
+    return list(telling_problems(path, read_corpus(path, format, exclude=exclude)))
 
 
 def _notes_of(args: argparse.Namespace) -> dict[str, list[Document]]:
@@ -113,7 +114,8 @@ def _notes_of(args: argparse.Namespace) -> dict[str, list[Document]]:
                 f"found {len(args.source_notes)} --source_notes and {len(args.source_models)} --source_models, "
                 "expected as many, in the same order"
             )
-        return {name: _read(path) for name, path in zip(args.source_models, args.source_notes, strict=True)}
+        notes = zip(args.source_models, args.source_notes, strict=True)
+        return {name: _read(path, args.exclude) for name, path in notes}
     from ..transfer.sources import notes_of_runs
 
     return notes_of_runs(args.source_models)
@@ -123,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clinx rank-sources", **help_with_example(__doc__, EXAMPLE))
     parser.add_argument("--target", required=True, metavar="PATH", help="annotated notes of the target")
     parser.add_argument("--target-format", choices=sorted(FORMATS), help="their format (default: guessed)")
+    parser.add_argument("--exclude", **EXCLUDE)
     parser.add_argument("--max_sentences", type=int, metavar="N", help="use only their first N sentences")
     parser.add_argument(
         "--source_models",

@@ -11,6 +11,7 @@ EXAMPLE = "clinx recipes"
 COMMANDS = {  # by a key that only its recipes have
     "study transfer": "targets",
     "study compare": "systems",
+    "study ablation": "test_fraction",
     "pretrain": "model|from_scratch",
 }
 
@@ -23,6 +24,8 @@ def main(argv: list[str]) -> None:
 
     table = Table("command", "what it is", box=None, show_header=False)
     for path in sorted(BUILT_IN.glob("*.yaml")):
+        if path.stem.startswith("demo"):  # `clinx demo` fills in the rest
+            continue
         text = path.read_text(encoding="utf-8")
         of_key = (command for command, key in COMMANDS.items() if re.search(rf"^({key}):", text, re.M))
         table.add_row(f"clinx {next(of_key, 'finetune')} {path.stem}", text.partition("\n")[0].removeprefix("# "))

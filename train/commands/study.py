@@ -42,7 +42,8 @@ def _ablation(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="clinx study ablation", add_help=False, allow_abbrev=False)
     parser.add_argument("--equal", **EQUAL)
     args, argv = parser.parse_known_args(argv)
-    about = ("clinx study ablation", TABLES["ablation"], EXAMPLES["ablation"])
+    description = f"{TABLES['ablation']}\n\n--equal updates|time: {EQUAL['help']}"
+    about = ("clinx study ablation", description, EXAMPLES["ablation"])
     recipe = recipe_from_command_line(Recipe, argv, *about)
     quiet_loading()
     from ..study.ablation import ablation

@@ -56,7 +56,7 @@ def _entities(row: dict, id: str, where: str) -> Iterator[dict]:
         raise InputError(
             f'{where}: found {brief(entities)} as the "entities" of document {id!r}, expected a list of '
             '{"start", "end", "label"}; give an empty list where there are none, or read the texts alone '
-            "(annotated=False, --unannotated)."
+            "(annotated=False, `clinx corpus --unannotated`)."
         )
     for entity in entities:
         if not isinstance(entity, dict):

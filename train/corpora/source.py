@@ -187,7 +187,7 @@ def corpus_files(
         if archive is None:
             if path.exists():
                 raise InputError(f"{given}: found a pipe or a device, expected a file; write what it holds into one.")
-            hint = "" if looks_local(str(given)) else ", or add --format dataset if it is a dataset on the Hub"
+            hint = "" if looks_local(str(given)) else ", or name the format dataset if it is a dataset on the Hub"
             raise InputError(f"{given}: found no such file or folder; check the path{hint}.")
         files, inside = list(archive_files(archive)), path.relative_to(archive).as_posix()
         wholes = [file for file in files if file.name == UNPACKED.sub("", inside) and file.where.endswith(path.name)]

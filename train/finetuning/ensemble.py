@@ -236,7 +236,7 @@ def show(metrics: dict) -> None:
     table = Table("", title="strict F1, %", title_justify="left")
     columns = [part for part in ("validation", "test") if part in members[0]]
     for column in columns:
-        table.add_column(column + (" (its own part)" if column == "validation" else ""), justify="right")
+        table.add_column("its validation notes" if column == "validation" else column, justify="right")
     for number, member in enumerate(members, 1):
         table.add_row(f"member {number}", *(f"{100 * member[part]['f1']:.2f}" for part in columns))
     table.add_section()

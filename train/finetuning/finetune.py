@@ -42,10 +42,10 @@ def finetune(recipe: Recipe) -> Path:
     """Trains one model, the recipe's only one or the member that it names, and returns the run's folder.
 
     The folder holds `model/` (a complete model repo: the checkpoint with the best strict F1 on the validation
-    documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.yaml` and
-    checkpoints; with documents that judge also these, in `gold.jsonl`, and what the model finds in them, in
-    `test.jsonl`. A run that was interrupted goes on where its last complete checkpoint is; one that is done is left
-    alone.
+    documents, or with the lowest training loss where there are none), `metrics.json`, `curves.png`, `recipe.yaml`,
+    `inputs.json` and, until it is done, checkpoints; with documents that judge also these, in `gold.jsonl`, and what
+    the model finds in them, in `test.jsonl`. A run that was interrupted goes on where its last complete checkpoint is;
+    one that is done is left alone.
 
     Raises InputError for data or settings that cannot be used.
     """

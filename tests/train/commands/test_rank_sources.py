@@ -57,6 +57,20 @@ def test_the_notes_of_sources_are_compared_where_they_are_told(folder, tmp_path)
         assert source["mention_vocabulary"] == source["vocabulary"] == 1.0 and source["size"] > 100
 
 
+def test_what_is_no_note_is_left_out_of_all_notes(folder, tiny_encoder_dir, tmp_path, capsys):
+    shutil.copytree(folder / "notes", tmp_path / "notes")
+    shutil.copytree(folder / "a", tmp_path / "a")
+    shutil.copytree(folder / "b", tmp_path / "b")
+    (tmp_path / "notes/README.txt").write_text("Which notes these are.")
+    recipe = tmp_path / "target.yaml"
+    recipe.write_text(f"encoder: {tiny_encoder_dir}\ntrain: elsewhere\nsplit_kind: all\nmax_steps: 1\nuse_cpu: true\n")
+    recipe.write_text(recipe.read_text() + f"window_length: 128\ncontext_size: 16\noutput_dir: {tmp_path}/target\n")
+    options = ("--source_notes", tmp_path / "notes", tmp_path / "notes", "--target_model", recipe)
+    assert rank(tmp_path, *options, sources=("a", "b")) == 2
+    assert "README.ann: found no such file" in capsys.readouterr().err
+    assert rank(tmp_path, *options, "--exclude", "README*", sources=("a", "b")) == 0
+
+
 def test_a_model_of_the_target_adds_the_procrustes_distance(folder, tmp_path):
     assert rank(folder, "--target_model", folder / "a", "--json", tmp_path / "r.json", sources=("a", "c")) == 0
     distances = {

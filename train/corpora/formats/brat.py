@@ -53,7 +53,7 @@ def _read_note(id: str, note: CorpusFile, annotations: CorpusFile | None, readin
             raise InputError(
                 f"{os.path.splitext(note.where)[0]}.ann: found no such file for the note; add an empty one if the "
                 f"note has no mentions, or, if {os.path.basename(note.name)} is no note, leave it out (exclude, "
-                "--exclude); or read the texts alone (annotated=False, --unannotated)."
+                "--exclude); or read the texts alone (annotated=False, `clinx corpus --unannotated`)."
             )
         _read_annotations(annotations, document)
     return document.build()

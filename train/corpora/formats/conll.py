@@ -124,7 +124,7 @@ def _columns(line: str, where: str, reading: Reading, is_first: bool) -> tuple[s
         )
     raise InputError(
         f"{where}: found the tag {tag[:60]!r}, expected O or B-, I-, E-, S-, L- or U- and a label; name the column of "
-        "the tags with label_column (--label-column)."
+        "the tags with label_column (`clinx corpus --label-column`)."
     )
 
 
