@@ -105,7 +105,7 @@ def test_a_path_that_is_not_there_is_called_so(folder, monkeypatch, path, format
 
 def test_a_name_that_may_be_a_dataset_on_the_hub_is_told_how_to_be_read_as_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="--format dataset"):
+    with pytest.raises(InputError, match="name the format dataset if it is a dataset on the Hub"):
         read_corpus("org/notes")
 
 
