@@ -33,15 +33,6 @@ def test_the_help_of_every_study_tells_that_settings_can_be_changed(capsys, tabl
     assert "--key value" in shown and ("--equal" in shown) is (table != "transfer")
 
 
-def test_every_built_in_recipe_is_listed_with_the_command_that_takes_it(capsys):
-    assert cli.main(["recipes"]) == 0
-    shown = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
-    assert ["clinx", "study", "ablation", "ablation-mini"] in shown and ["clinx", "pretrain", "clin-x-es"] in [
-        words[:3] for words in shown
-    ]
-    assert not any("demo" in words for words in shown)
-
-
 def test_a_closed_pipe_is_no_fault():
     for arguments in ("--help", "score --help"):
         command = f"set -o pipefail; {sys.executable} -m clinx {arguments} | :"
