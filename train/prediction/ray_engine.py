@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -98,6 +99,7 @@ def joined_cluster(address: str | None) -> Iterator:
     import ray.data  # not above: Ray reads its settings when it is imported
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The minimum number of concurrent actors")  # few notes need fewer of them
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**arguments, log_to_driver=False, logging_level="ERROR")
