@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from exchange import HEAD_LEARNING_RATE, LEARNING_RATE, labels_of
+from exchange import LEARNING_RATE, labels_of
 from safetensors.torch import load_model, save_model
 from sentences import Span, Word, bio_tags, mentions_of, spans_by_sentence, spans_of_bio
 from torch import nn
@@ -65,14 +65,10 @@ def train(notes, folder, settings):
         spans = [spans_by_sentence(of_type, [words])[0][0] for of_type in by_type(note.mentions, labels)]
         tags = torch.tensor([[TAGS[tag[0]] for tag in bio_tags(of_type, len(words))] for of_type in spans]).T  # (T, K)
         features += [window | {"labels": tags[window["start"] : window["stop"]]} for window in windows(tokenizer, ids)]
-    groups = {True: LEARNING_RATE, False: HEAD_LEARNING_RATE}  # by whether it is of the encoder
-    parameters = [
-        {"params": [p for name, p in model.named_parameters() if name.startswith("encoder") is inside], "lr": rate}
-        for inside, rate in groups.items()
-    ]
     arguments = TrainingArguments(
         output_dir=folder / "checkpoints",
         num_train_epochs=settings.epochs,
+        learning_rate=LEARNING_RATE,  # of the heads too, which at 3e-3 do not learn
         per_device_train_batch_size=WINDOWS_OF_AN_UPDATE,
         warmup_steps=0.1,  # a share of all
         save_strategy="no",
@@ -81,7 +77,7 @@ def train(notes, folder, settings):
         seed=settings.seed,
     )
     collate = collator(tokenizer)
-    Trainer(model, arguments, collate, features, optimizers=(torch.optim.AdamW(parameters), None)).train()
+    Trainer(model, arguments, collate, features).train()
     save_model(model, folder / "model.safetensors")
     model.encoder.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
