@@ -116,6 +116,7 @@ def _export_model(
         _write_handler(folder)
         entities = find_entities(model, note)
         card |= {"example": {"text": note, "entities": entities}, "labels": config.entity_types}
+        card |= {"parts": {name: getattr(config, name) for name in ("head", "unit", "context_size")}}
         card |= {"members": member_scores(run, members or getattr(config, "members", ()))}
         save_card, expected, read = save_model_card, entity_items(entities), _read_entities
     has_card = (model / "README.md").exists()

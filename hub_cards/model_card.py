@@ -27,6 +27,7 @@ WATTS = {  # of a GPU at full load; where one name begins with another, the long
 WATTS_OF_CPU = 100
 GPU = re.compile("NVIDIA|Tesla|GeForce|Quadro|AMD Instinct|Radeon")
 GRAMS_PER_KWH = 475  # the world's mean, International Energy Agency
+CRF_ON_SUBWORDS = {"head": "crf", "unit": "subword", "context_size": 100}  # as models are by default
 SCORED_ON = {
     "test": "notes that took no part in training or selection",
     "validation": "the validation notes, which may have selected it",
@@ -41,6 +42,7 @@ def save_model_card(
     labels: Sequence[str],
     example: Mapping,
     figures: Mapping,
+    parts: Mapping = CRF_ON_SUBWORDS,
     members: Sequence[Mapping] = (),
     revision: str = "main",
 ) -> None:
@@ -48,25 +50,29 @@ def save_model_card(
 
     Args:
         card_fields: of its `datasets`, if there is one alone, the figures on test notes are taken for results on it.
-        labels: the entity types.
         example: `text` of a synthetic note, and `entities` that the model finds in it: `word`, `entity_group`, `score`.
         figures: of the run: `validation` and `test` (strict scores), `settings`, `documents`, `unrepresentable`,
             `seconds`, `device`, `versions`, `split`, `base_model` (its name on the Hub, or several), `sources` (of
             transfer: `name` and `revision` on the Hub, if it is there, and `member` of an ensemble), `temperature` of
             the scores; any may be missing. They hold no paths.
+        labels, parts: the entity types; `head`, `unit` and `context_size` of the model's configuration.
         members: of an ensemble: `source`, and `validation` and `test`, strict F1 or None.
         revision: what the card tells to load.
     """
     part = "test" if figures.get("test") else "validation"
     results = figures.get(part)
-    settings = figures.get("settings", {})
-    is_held_out, is_linear = bool(settings.get("test_fraction")), settings.get("head") == "linear"
+    is_held_out = bool(figures.get("settings", {}).get("test_fraction"))
     data = _card_data(
         repo_id,
         card_fields,
         figures,
         task="token-classification",
-        tags=["concept-extraction", "ner", *([] if is_linear else ["crf"]), *(["ensemble"] if members else [])],
+        tags=[
+            "concept-extraction",
+            "ner",
+            *(["crf"] if parts["head"] == "crf" else []),
+            *(["ensemble"] if members else []),
+        ],
         measures={f"strict micro {name}": results[name] for name in ("precision", "recall", "f1")} if results else {},
         split="held out" if is_held_out else part,
     )
@@ -79,6 +85,7 @@ def save_model_card(
         card_fields=card_fields,
         revision=revision,
         labels=labels,
+        parts=parts,
         example=example,
         results=results,
         scored_on=SCORED_ON[part],

@@ -120,14 +120,15 @@ def card_of(folder, **figures) -> str:
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence", "is_crf"),
+    ("parts", "sentence", "is_crf"),
     [
         ({}, "labels on subwords, document context, and a CRF over the whole document", True),
         ({"head": "linear", "unit": "word", "context_size": 0}, "labels on words, and a linear layer", False),
     ],
 )
-def test_the_card_names_the_parts_that_the_model_has(tmp_path, settings, sentence, is_crf):
-    content = card_of(tmp_path, settings=settings)
+def test_the_card_names_the_parts_that_the_model_has(tiny_encoder_dir, tokenizer, tmp_path, parts, sentence, is_crf):
+    save_model_repo(new_model(tiny_encoder_dir, **parts), tokenizer, tmp_path / "model")
+    content = exported(tmp_path / "model", tmp_path / "out")  # of a model without figures of a run too
     assert f"Built with CLIN-X: {sentence}." in content
     assert ("crf" in ModelCard(content).data.tags) is is_crf
 
